@@ -1,0 +1,195 @@
+//! The id of a session: the one secret that a credential carries.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::key::RandomnessError;
+
+/// Bytes of randomness in a generated id.
+const GENERATED_BYTES: usize = 16;
+
+/// The id of a session.
+///
+/// Whoever knows it can ask the store for the session, so it is a secret: its [`Debug`](fmt::Debug)
+/// output is a [fingerprint](Self::fingerprint), there is no `Display` and no `Serialize`, and two
+/// ids are compared in constant time.
+///
+/// An id is 1 to 128 bytes of visible ASCII without `"`, `,`, `;`, `\`, `{`, `}`, `*`, `?`, `[` and
+/// `]`. What is left out would be special in a cookie (RFC 6265 §4.1.1), in a Redis Cluster key (the
+/// hash tag) or in a Redis pattern. The ids of express-session, tower-sessions and most others fit.
+#[derive(Clone, Hash, PartialOrd, Ord)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The longest id, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// Makes a new id from 128 random bits of the operating system: 22 characters of base64url,
+    /// which tower-sessions accepts as an id too.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, RandomnessError> {
+        let mut bytes = [0; GENERATED_BYTES];
+        getrandom::fill(&mut bytes).map_err(RandomnessError::new)?;
+        let mut text = [0; GENERATED_BYTES.div_ceil(3) * 4];
+        let length = URL_SAFE_NO_PAD
+            .encode_slice(bytes, &mut text)
+            .expect("16 bytes are 22 characters of base64url");
+        let text = std::str::from_utf8(&text[..length]).expect("base64url is ASCII");
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// Parses an id out of bytes, as they come from a cookie or a token.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no valid id.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParseSessionIdError> {
+        // Attacker-controlled bytes. The length comes first, it bounds the rest.
+        if bytes.is_empty() {
+            return Err(ParseSessionIdError::new(Problem::Empty));
+        }
+        if bytes.len() > Self::MAX_LEN {
+            return Err(ParseSessionIdError::new(Problem::TooLong));
+        }
+        if !bytes.iter().copied().all(is_id_byte) {
+            return Err(ParseSessionIdError::new(Problem::ForbiddenByte));
+        }
+        let text = std::str::from_utf8(bytes).expect("the bytes are visible ASCII");
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The id itself, for those who need it: a store, or whoever issues a credential.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Eight hexadecimal digits of the id's SHA-256: the same for the same id on every node, for
+    /// logs. It does not lead back to an id with enough randomness in it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = self.digest(b"fingerprint");
+        format!(
+            "{:02x}{:02x}{:02x}{:02x}",
+            digest[0], digest[1], digest[2], digest[3]
+        )
+    }
+
+    /// The name of the room that all sockets of this session join.
+    pub(crate) fn room(&self) -> String {
+        let digest = self.digest(b"room");
+        let mut room = String::from("session:");
+        URL_SAFE_NO_PAD.encode_string(&digest[..16], &mut room);
+        room
+    }
+
+    fn digest(&self, purpose: &[u8]) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(b"socketioxide-session id ")
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(self.0.as_bytes())
+            .finalize()
+            .into()
+    }
+}
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for SessionId {}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionId")
+            .field(&format_args!("fingerprint {}", self.fingerprint()))
+            .finish()
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = ParseSessionIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from_bytes(text.as_bytes())
+    }
+}
+
+fn is_id_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b',' | b';' | b'\\' | b'{' | b'}' | b'*' | b'?' | b'[' | b']'
+        )
+}
+
+/// The text is no valid [`SessionId`]. The text itself is not part of the error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct ParseSessionIdError {
+    problem: Problem,
+}
+
+impl ParseSessionIdError {
+    fn new(problem: Problem) -> Self {
+        Self { problem }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("the session id is empty")]
+    Empty,
+    #[error("the session id is longer than {} bytes", SessionId::MAX_LEN)]
+    TooLong,
+    #[error("the session id holds a byte that is not allowed in one")]
+    ForbiddenByte,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_ids_are_valid_and_distinct() {
+        let one = SessionId::generate().unwrap();
+        let two = SessionId::generate().unwrap();
+        assert_eq!(one.expose().len(), 22);
+        assert_eq!(one.expose().parse::<SessionId>().unwrap(), one);
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn awkward_ids_are_refused() {
+        let long = "a".repeat(129);
+        for text in [
+            "", " ", "a b", "a\0", "a\r\n", "{tag}", "*", "?", "[", "]", "a\"", "a,b", "a;b",
+            "a\\b", "\u{e9}", "\u{7f}", &long,
+        ] {
+            assert!(text.parse::<SessionId>().is_err(), "{text:?}");
+        }
+        let longest = "a".repeat(128);
+        for text in ["a", "s:abc.def", "A-Za-z0-9_~!#$%&'()+/:<=>@^`|", &longest] {
+            assert_eq!(text.parse::<SessionId>().unwrap().expose(), text);
+        }
+    }
+
+    #[test]
+    fn nothing_but_expose_shows_the_id() {
+        let id: SessionId = "very-secret-id".parse().unwrap();
+        assert!(!format!("{id:?}").contains("secret"));
+        assert!(!id.room().contains("secret"));
+        assert_eq!(id.fingerprint().len(), 8);
+        let error = "very secret id".parse::<SessionId>().unwrap_err();
+        assert!(!format!("{error:?}{error}").contains("very"));
+    }
+}

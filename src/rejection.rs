@@ -1,0 +1,103 @@
+//! Why a client gets no session: five codes for the client, the causes for the operator.
+
+use crate::{
+    extractor::{ExtractError, ForbiddenReason, InvalidCredential},
+    id::SessionId,
+    store::StoreError,
+};
+
+/// Why a client gets no session.
+///
+/// [`Display`](std::fmt::Display) is the wire: Socket.IO sends it to the client as
+/// `connect_error`'s message, and HTTP as `{"error":CODE}`. So it is one of five constant codes, and
+/// what else is known is in [`source`](std::error::Error::source), for logs.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionRejection {
+    /// The origin was refused. The store was not asked.
+    #[error("FORBIDDEN")]
+    Forbidden(#[source] ForbiddenReason),
+    /// No such cookie came. The store was not asked.
+    #[error("NO_COOKIE")]
+    NoCookie,
+    /// No token came. The store was not asked.
+    #[error("NO_TOKEN")]
+    NoToken,
+    /// What came is no good, or its session is gone.
+    #[error("NO_SESSION")]
+    NoSession(#[source] NoSessionReason),
+    /// The store failed, so nobody knows.
+    #[error("STORE_ERROR")]
+    StoreError(#[source] StoreError),
+}
+
+impl SessionRejection {
+    /// The code that the client sees.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) => "FORBIDDEN",
+            Self::NoCookie => "NO_COOKIE",
+            Self::NoToken => "NO_TOKEN",
+            Self::NoSession(_) => "NO_SESSION",
+            Self::StoreError(_) => "STORE_ERROR",
+        }
+    }
+
+    /// The HTTP status that goes with the code: 401, 403 or 503.
+    #[must_use]
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Forbidden(_) => http::StatusCode::FORBIDDEN,
+            Self::NoCookie | Self::NoToken | Self::NoSession(_) => http::StatusCode::UNAUTHORIZED,
+            Self::StoreError(_) => http::StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The [fingerprint](SessionId::fingerprint) of the session that was asked for, when an
+    /// authentic credential named one.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::NoSession(NoSessionReason::Gone { fingerprint }) => Some(fingerprint),
+            _ => None,
+        }
+    }
+
+    /// The client is nobody yet: nothing came, or nothing that (still) names a session.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        matches!(self, Self::NoCookie | Self::NoToken | Self::NoSession(_))
+    }
+
+    pub(crate) fn gone(id: &SessionId) -> Self {
+        Self::NoSession(NoSessionReason::Gone {
+            fingerprint: id.fingerprint(),
+        })
+    }
+}
+
+impl From<ExtractError> for SessionRejection {
+    fn from(error: ExtractError) -> Self {
+        match error {
+            ExtractError::NoCookie => Self::NoCookie,
+            ExtractError::NoToken => Self::NoToken,
+            ExtractError::Invalid(invalid) => Self::NoSession(NoSessionReason::Invalid(invalid)),
+            ExtractError::Forbidden(reason) => Self::Forbidden(reason),
+        }
+    }
+}
+
+/// Why there is no session, for logs: the client sees one code for all of these.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoSessionReason {
+    /// The credential is no good; the store was not asked.
+    #[error("the credential was refused")]
+    Invalid(#[source] InvalidCredential),
+    /// The credential is good, and its session does not exist (any more).
+    #[error("there is an id but no session")]
+    Gone {
+        /// The [fingerprint](SessionId::fingerprint) of the id.
+        fingerprint: String,
+    },
+}

@@ -1,0 +1,80 @@
+//! What can go wrong in a store.
+
+use std::{error::Error, fmt, sync::Arc};
+
+/// A store failed. What it was is in [`kind`](Self::kind), the cause in
+/// [`source`](Error::source).
+#[derive(Debug, Clone)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error of this kind, with its cause.
+    pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind,
+            source: Some(Arc::from(source.into())),
+        }
+    }
+
+    /// What kind of failure it was.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// A panic of code that was called: of a store, or of an extractor.
+    pub(crate) fn panicked(who: &'static str) -> Self {
+        Self::new(StoreErrorKind::Other, format!("{who} panicked"))
+    }
+}
+
+impl From<StoreErrorKind> for StoreError {
+    fn from(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Timeout => "the session store did not answer in time",
+            StoreErrorKind::Unavailable => "the session store is not available",
+            StoreErrorKind::Decode => "the stored session can't be decoded",
+            StoreErrorKind::Encode => "the session can't be encoded",
+            StoreErrorKind::TooLarge => "the session is too large for the store",
+            StoreErrorKind::Unsupported => "the session store does not support this",
+            StoreErrorKind::Other => "the session store failed",
+        })
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// No answer within the time it may take.
+    Timeout,
+    /// The store can't be reached, or can't do anything now.
+    Unavailable,
+    /// What is stored can't be decoded.
+    Decode,
+    /// What is to be stored can't be encoded.
+    Encode,
+    /// What is to be stored is larger than the store takes.
+    TooLarge,
+    /// The store never does this: it is read-only, say.
+    Unsupported,
+    /// Anything else.
+    Other,
+}

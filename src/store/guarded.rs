@@ -1,0 +1,88 @@
+//! A store whose calls all end: with a deadline each, and no panics.
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+
+use super::{Changes, Created, Record, Revision, Saved, SessionStore, StoreError, StoreErrorKind};
+use crate::id::SessionId;
+
+/// Calls a user's store so that each call ends within the timeout, and a panic is an error.
+pub(crate) struct GuardedStore<T> {
+    store: Arc<dyn SessionStore<Data = T>>,
+    timeout: Duration,
+}
+
+impl<T: Send + Sync + 'static> GuardedStore<T> {
+    pub(crate) fn new(store: Arc<dyn SessionStore<Data = T>>, timeout: Duration) -> Self {
+        Self { store, timeout }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) async fn create(
+        &self,
+        id: &SessionId,
+        data: &T,
+        ttl: Duration,
+    ) -> Result<Created, StoreError> {
+        self.guard(async { self.store.create(id, data, ttl).await })
+            .await
+    }
+
+    pub(crate) async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        let record = self.guard(async { self.store.load(id).await }).await?;
+        // A record that is still there when its time has come is no session.
+        Ok(record.filter(|record| record.ttl != Some(Duration::ZERO)))
+    }
+
+    pub(crate) async fn save(
+        &self,
+        id: &SessionId,
+        data: &T,
+        expected: &Revision,
+    ) -> Result<Saved, StoreError> {
+        self.guard(async { self.store.save(id, data, expected).await })
+            .await
+    }
+
+    pub(crate) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+        self.guard(async { self.store.touch(id, ttl).await }).await
+    }
+
+    pub(crate) async fn rename(
+        &self,
+        old: &SessionId,
+        new: &SessionId,
+    ) -> Result<bool, StoreError> {
+        self.guard(async { self.store.rename(old, new).await })
+            .await
+    }
+
+    pub(crate) async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.guard(async { self.store.delete(id).await }).await
+    }
+
+    /// `None` too when the store panics: then it is one that reports nothing.
+    pub(crate) fn changes(&self) -> Option<Changes> {
+        let changes = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.changes()));
+        changes.unwrap_or_else(|_| {
+            tracing::error!("the session store panicked when asked for its changes");
+            None
+        })
+    }
+
+    async fn guard<R>(
+        &self,
+        call: impl Future<Output = Result<R, StoreError>>,
+    ) -> Result<R, StoreError> {
+        let caught = AssertUnwindSafe(call).catch_unwind();
+        match tokio::time::timeout(self.timeout, caught).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_panic)) => Err(StoreError::panicked("the session store")),
+            Err(_elapsed) => Err(StoreErrorKind::Timeout.into()),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What is known: the store of sessions.
+
+mod error;
+mod guarded;
+mod memory;
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+
+pub use error::{StoreError, StoreErrorKind};
+pub(crate) use guarded::GuardedStore;
+pub use memory::MemoryStore;
+
+use crate::id::SessionId;
+
+/// Where sessions are kept.
+///
+/// # Contract
+///
+/// A session is its id, its data, the time when it expires, and a [`Revision`] that is another one
+/// after every change of the data.
+///
+/// - **Expired is gone.** A session whose time has come does not exist to any call, also while its
+///   record is still stored.
+/// - **Atomic.** Each call happens at one moment, as seen by every other call of every node, or not
+///   at all. A call that fails may have happened (a timeout); a call that is dropped midway has
+///   happened or not, and leaves nothing half done.
+/// - **Only `create` creates.** [`save`](Self::save) and [`touch`](Self::touch) of a session that
+///   does not exist do nothing: else a save that comes late brings back a session that was ended.
+/// - **Every call ends.** Each call gets a deadline from the bridge
+///   ([`store_timeout`](crate::SessionBridgeBuilder::store_timeout)), at which its future is
+///   dropped; a panic is caught. But a call that blocks its thread can't be stopped.
+/// - Ids are secrets: they don't belong in errors or logs. They are visible ASCII without quotes,
+///   braces, brackets and wildcards, at most 128 bytes.
+///
+/// The [conformance suite](crate::testing) of the feature `testing` tests a store against all of it.
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// What a session holds.
+    type Data: Send + Sync + 'static;
+
+    /// Makes a session that expires after `ttl`, unless one of this id exists.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn create(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+    ) -> Result<Created, StoreError>;
+
+    /// Reads a session; `None` when it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or holds something for this id that can't be decoded.
+    async fn load(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError>;
+
+    /// Replaces the data of a session, if its revision is still the expected one
+    /// (compare-and-swap). When it expires does not change.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails. The save may have happened all the same.
+    async fn save(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        expected: &Revision,
+    ) -> Result<Saved, StoreError>;
+
+    /// Lets a session expire after `ttl` from now, unless it expires later already (or never):
+    /// a life is never shortened. `true` when the session exists.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError>;
+
+    /// Gives a session another id, with its data and its time of expiry. At every moment the
+    /// session is to be found under exactly one of the two; a concurrent save is either in what was
+    /// renamed, or finds the session [`Gone`](Saved::Gone). `false` when there is no session `old`.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or a session `new` exists, which is left as it is.
+    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError>;
+
+    /// Deletes a session. `true` when it existed.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails. The deletion may have happened all the same.
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError>;
+
+    /// The changes of sessions from now on, whoever makes them, if the store can tell them.
+    ///
+    /// A change of data, of the time of expiry, a deletion, and a renaming (of both ids) are
+    /// reported, one's own too. That a session expired may be reported. A store may report a change
+    /// of only those sessions that were [loaded](Self::load) since it last reported them, also those
+    /// that were loaded when they did not exist; every report is followed by a load here. What it
+    /// reports must be visible to a load that begins after the report.
+    ///
+    /// When the store can't be sure that it has told every change, it says [`Change::Lost`], and
+    /// once it can again, [`Change::Lagged`]. The end of the stream counts as `Lost`.
+    fn changes(&self) -> Option<Changes> {
+        None
+    }
+}
+
+/// A session as it was loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Record<T> {
+    /// What the session holds.
+    pub data: Arc<T>,
+    /// How long from now it lives; `None`: for ever.
+    pub ttl: Option<Duration>,
+    /// Which revision of the data this is.
+    pub revision: Revision,
+}
+
+impl<T> Record<T> {
+    /// A record of a session that lives for `ttl` from now (`None`: for ever).
+    pub fn new(data: impl Into<Arc<T>>, ttl: Option<Duration>, revision: Revision) -> Self {
+        Self {
+            data: data.into(),
+            ttl,
+            revision,
+        }
+    }
+}
+
+impl<T> Clone for Record<T> {
+    fn clone(&self) -> Self {
+        Self {
+            data: self.data.clone(),
+            ttl: self.ttl,
+            revision: self.revision.clone(),
+        }
+    }
+}
+
+/// Which revision of a session's data this is: opaque to everybody but the store that made it.
+/// Revisions of one session are equal if and only if the data did not change in between.
+///
+/// A store makes it from a counter, or from bytes (a hash, a version, or the stored value itself).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revision(Repr);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Repr {
+    Number(u64),
+    Bytes(Bytes),
+}
+
+impl Revision {
+    /// The number that it was made from, if it was.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        match self.0 {
+            Repr::Number(number) => Some(number),
+            Repr::Bytes(_) => None,
+        }
+    }
+
+    /// The bytes that it was made from, if it was.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Bytes(bytes) => Some(bytes),
+            Repr::Number(_) => None,
+        }
+    }
+}
+
+impl From<u64> for Revision {
+    fn from(number: u64) -> Self {
+        Self(Repr::Number(number))
+    }
+}
+
+impl From<Vec<u8>> for Revision {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Repr::Bytes(bytes.into()))
+    }
+}
+
+impl From<Bytes> for Revision {
+    fn from(bytes: Bytes) -> Self {
+        Self(Repr::Bytes(bytes))
+    }
+}
+
+// The bytes may be the session's data.
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revision").finish_non_exhaustive()
+    }
+}
+
+/// What became of [`SessionStore::create`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Created {
+    /// The session was made.
+    Created,
+    /// A session of this id exists, and was left as it is.
+    Taken,
+}
+
+/// What became of [`SessionStore::save`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// The data was replaced, and has this revision now.
+    Saved(Revision),
+    /// The data has another revision than the expected one, and was left as it is.
+    Conflict,
+    /// The session does not exist.
+    Gone,
+}
+
+/// What a store reports of its sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Something about this session changed: look again.
+    Session(SessionId),
+    /// The feed broke: nothing that is known is certain until it was read again.
+    Lost,
+    /// The feed is back, or has skipped some: look again at all of them.
+    Lagged,
+}
+
+/// A stream of [`Change`]s, made from any stream of them.
+pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
+
+impl Changes {
+    /// Takes a stream of changes.
+    pub fn new(stream: impl Stream<Item = Change> + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+
+    /// The next change; `None` when the feed has ended.
+    pub async fn next(&mut self) -> Option<Change> {
+        self.0.next().await
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}
