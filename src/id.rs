@@ -1,6 +1,11 @@
 //! The id of a session: the one secret that a credential carries.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +25,7 @@ const GENERATED_BYTES: usize = 16;
 /// An id is 1 to 128 bytes of visible ASCII without `"`, `,`, `;`, `\`, `{`, `}`, `*`, `?`, `[` and
 /// `]`. What is left out would be special in a cookie (RFC 6265 §4.1.1), in a Redis Cluster key (the
 /// hash tag) or in a Redis pattern. The ids of express-session, tower-sessions and most others fit.
-#[derive(Clone, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialOrd, Ord)]
 pub struct SessionId(Arc<str>);
 
 impl SessionId {
@@ -107,6 +112,12 @@ impl PartialEq for SessionId {
 }
 
 impl Eq for SessionId {}
+
+impl Hash for SessionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -134,6 +134,7 @@ impl Keyring {
     }
 
     /// All keys whose credentials are accepted, the active one first.
+    #[must_use]
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &SecretKey> {
         self.keys.iter()
     }

@@ -3,7 +3,8 @@
 use crate::{
     extractor::{ExtractError, ForbiddenReason, InvalidCredential},
     id::SessionId,
-    store::StoreError,
+    live::UpdateError,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// Why a client gets no session.
@@ -42,6 +43,13 @@ impl SessionRejection {
             Self::NoSession(_) => "NO_SESSION",
             Self::StoreError(_) => "STORE_ERROR",
         }
+    }
+
+    /// The body of the HTTP response: `{"error":CODE}`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // The codes are letters and underscores; nothing in them needs an escape.
+        format!(r#"{{"error":"{}"}}"#, self.code())
     }
 
     /// The HTTP status that goes with the code: 401, 403 or 503.
@@ -87,6 +95,18 @@ impl From<ExtractError> for SessionRejection {
     }
 }
 
+impl From<UpdateError> for SessionRejection {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Gone => Self::NoSession(NoSessionReason::Ended),
+            UpdateError::Contended => {
+                Self::StoreError(StoreError::new(StoreErrorKind::Unavailable, error))
+            }
+            UpdateError::Store(error) => Self::StoreError(error),
+        }
+    }
+}
+
 /// Why there is no session, for logs: the client sees one code for all of these.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -100,4 +120,7 @@ pub enum NoSessionReason {
         /// The [fingerprint](SessionId::fingerprint) of the id.
         fingerprint: String,
     },
+    /// The session ended while it was used.
+    #[error("the session has ended")]
+    Ended,
 }

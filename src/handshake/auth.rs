@@ -14,7 +14,7 @@ pub enum Auth<'a> {
     TooLarge,
     /// What came could not be parsed.
     Malformed,
-    /// What came, as JSON. (MessagePack is turned into it.)
+    /// What came, as JSON. (`MessagePack` is turned into it.)
     Value(&'a Value),
 }
 

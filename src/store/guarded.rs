@@ -18,10 +18,6 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         Self { store, timeout }
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     pub(crate) async fn create(
         &self,
         id: &SessionId,

@@ -113,6 +113,50 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 }
 
+/// A store that is shared, or chosen at run time: `Arc<dyn SessionStore<Data = T>>`.
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    type Data = S::Data;
+
+    async fn create(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+    ) -> Result<Created, StoreError> {
+        (**self).create(id, data, ttl).await
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError> {
+        (**self).load(id).await
+    }
+
+    async fn save(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        expected: &Revision,
+    ) -> Result<Saved, StoreError> {
+        (**self).save(id, data, expected).await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+        (**self).touch(id, ttl).await
+    }
+
+    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
+        (**self).rename(old, new).await
+    }
+
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        (**self).delete(id).await
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        (**self).changes()
+    }
+}
+
 /// A session as it was loaded.
 #[derive(Debug)]
 #[non_exhaustive]

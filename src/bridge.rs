@@ -1,0 +1,348 @@
+//! Ties extractor, store and live sessions together.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::request::Parts;
+
+use crate::{
+    extractor::SessionIdExtractor,
+    handshake::Handshake,
+    hook::HookThread,
+    id::SessionId,
+    live::{Attachment, Config, Live, LiveSocket, LoadError, UpdateError},
+    rejection::SessionRejection,
+    session::Session,
+    store::{Created, GuardedStore, SessionStore, StoreError, StoreErrorKind},
+};
+
+type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send + Sync;
+
+const DAY: Duration = Duration::from_hours(24);
+/// No setting is longer: clocks can't express everything that a `Duration` can.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+/// How often another id is tried when one is taken, which 128 random bits never are.
+const CREATE_ATTEMPTS: usize = 3;
+
+/// Brings the sessions of HTTP to Socket.IO: an extractor that says who a client is, and a store
+/// that says what is known of it. Cheap to clone; one for an application.
+pub struct SessionBridge<T: Send + Sync + 'static> {
+    inner: Arc<Inner>,
+    live: Live<T>,
+}
+
+struct Inner {
+    extractor: Box<dyn SessionIdExtractor>,
+    on_rejection: Option<Arc<OnRejection>>,
+    hooks: Arc<HookThread>,
+}
+
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Begins to build a bridge.
+    pub fn builder(
+        extractor: impl SessionIdExtractor,
+        store: impl SessionStore<Data = T>,
+    ) -> SessionBridgeBuilder<T> {
+        SessionBridgeBuilder {
+            extractor: Box::new(extractor),
+            store: Arc::new(store),
+            store_timeout: Duration::from_secs(2),
+            on_rejection: None,
+            config: Config {
+                ttl: DAY,
+                revalidate_every: Duration::from_mins(1),
+                max_stale: Duration::from_mins(5),
+                touch_every: None,
+            },
+        }
+    }
+
+    /// Finds the session of a handshake.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it can't be known. The rejection is logged, and given to the hook.
+    pub async fn resolve(&self, handshake: &Handshake<'_>) -> Result<Session<T>, SessionRejection> {
+        let resolved = async {
+            let id = self.identify(handshake)?;
+            let view = self.live.resolve(&id).await;
+            let view = view.map_err(|error| refused(&id, error))?;
+            Ok(Session::new(self.live.clone(), id, view))
+        };
+        let session = resolved
+            .await
+            .inspect_err(|rejection| self.report(rejection, handshake))?;
+        session.used();
+        Ok(session)
+    }
+
+    /// Finds the session of an HTTP request: [`resolve`](Self::resolve) for servers without axum.
+    /// When the [layer](Self::layer) has seen the request, it is resolved once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
+    pub async fn from_request(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
+        match crate::http::resolved_by_layer(parts) {
+            Some(resolved) => resolved.get(parts).await,
+            None => self.resolve(&Handshake::from_parts(parts)).await,
+        }
+    }
+
+    /// Makes a new session that lives for the bridge's [`ttl`](SessionBridgeBuilder::ttl).
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or the operating system has no randomness.
+    pub async fn create(&self, data: T) -> Result<Session<T>, StoreError> {
+        self.create_for(data, self.live.config().ttl).await
+    }
+
+    /// Makes a new session that lives for `ttl`. (With
+    /// [`touch_on_activity`](SessionBridgeBuilder::touch_on_activity), a use lets it live for the
+    /// bridge's `ttl` at least.)
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub async fn create_for(&self, data: T, ttl: Duration) -> Result<Session<T>, StoreError> {
+        for _ in 0..CREATE_ATTEMPTS {
+            let id = new_id()?;
+            if self.live.store().create(&id, &data, ttl).await? == Created::Created {
+                let view = self.live.view_of_created(data, ttl);
+                return Ok(Session::new(self.live.clone(), id, view));
+            }
+        }
+        let why = "every new session id was taken";
+        Err(StoreError::new(StoreErrorKind::Other, why))
+    }
+
+    /// Gives a session a new id, and gives a handle on it: to be done at login and at each change of
+    /// rights, so that an id which somebody else knew, or planted, before is worth nothing after.
+    ///
+    /// The sockets of the old id end: here as `Rotated`, on other nodes as `Deleted`. Give the client
+    /// the new credential, and let it connect again.
+    ///
+    /// # Errors
+    ///
+    /// When the session has ended, or the store fails. After a failure of the store, the session may
+    /// be gone.
+    pub async fn rotate(&self, session: &Session<T>) -> Result<Session<T>, UpdateError> {
+        let new = new_id().map_err(UpdateError::Store)?;
+        let view = self.live.rotate(session.id(), &new, session.view()).await?;
+        Ok(Session::new(self.live.clone(), new, view))
+    }
+
+    /// Ends a session by its id, as [`Session::end`] does.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; see [`Session::end`].
+    pub async fn end(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.live.end(id).await
+    }
+
+    /// How many sessions this node keeps an eye on: those with sockets here, and those that somebody
+    /// waits for. For metrics.
+    #[must_use]
+    pub fn live_sessions(&self) -> usize {
+        self.live.session_count()
+    }
+
+    /// How many sockets of sessions are open here. For metrics.
+    #[must_use]
+    pub fn live_sockets(&self) -> usize {
+        self.live.socket_count()
+    }
+
+    /// Lets a socket in: found, registered, and known to be live.
+    pub(crate) async fn admit(
+        &self,
+        handshake: &Handshake<'_>,
+        socket: Arc<dyn LiveSocket>,
+    ) -> Result<Attachment<T>, SessionRejection> {
+        let id = self.identify(handshake)?;
+        let admitted = self.live.admit(&id, socket).await;
+        admitted.map_err(|error| refused(&id, error))
+    }
+
+    /// Tells the operator of a rejection: what the client sees, and why. Never a secret.
+    pub(crate) fn report(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
+        log(rejection, handshake);
+        let Some(hook) = self.inner.on_rejection.clone() else {
+            return;
+        };
+        let rejection = rejection.clone();
+        let parts = handshake.parts().clone();
+        let namespace = handshake.namespace().map(str::to_owned);
+        let socket_io = handshake.is_socket_io();
+        self.inner.hooks.run(Box::new(move || {
+            let mut handshake = Handshake::from_parts(&parts);
+            if socket_io {
+                handshake = handshake.as_transport();
+            }
+            if let Some(namespace) = &namespace {
+                handshake = handshake.with_namespace(namespace);
+            }
+            hook(&rejection, &handshake);
+        }));
+    }
+
+    fn identify(&self, handshake: &Handshake<'_>) -> Result<SessionId, SessionRejection> {
+        let extract = || self.inner.extractor.extract(handshake);
+        match catch_unwind(AssertUnwindSafe(extract)) {
+            Ok(id) => Ok(id?),
+            Err(_panic) => {
+                let error = StoreError::panicked("the session id extractor");
+                Err(SessionRejection::StoreError(error))
+            }
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for SessionBridge<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            live: self.live.clone(),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for SessionBridge<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBridge")
+            .field("live_sessions", &self.live_sessions())
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_id() -> Result<SessionId, StoreError> {
+    SessionId::generate().map_err(|error| StoreError::new(StoreErrorKind::Other, error))
+}
+
+fn refused(id: &SessionId, error: LoadError) -> SessionRejection {
+    match error {
+        LoadError::Gone => SessionRejection::gone(id),
+        LoadError::Store(error) => SessionRejection::StoreError(error),
+    }
+}
+
+fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
+    let code = rejection.code();
+    let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
+    let (cause, session) = (cause.as_deref(), rejection.fingerprint());
+    let namespace = handshake.namespace();
+    match rejection {
+        SessionRejection::StoreError(_) => {
+            tracing::error!(code, cause, session, namespace, "session rejected");
+        }
+        SessionRejection::NoCookie | SessionRejection::NoToken => {
+            tracing::debug!(code, cause, session, namespace, "session rejected");
+        }
+        _ => tracing::info!(code, cause, session, namespace, "session rejected"),
+    }
+}
+
+/// An error and what caused it, in one line.
+struct Causes<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// Builds a [`SessionBridge`].
+#[must_use]
+pub struct SessionBridgeBuilder<T> {
+    extractor: Box<dyn SessionIdExtractor>,
+    store: Arc<dyn SessionStore<Data = T>>,
+    store_timeout: Duration,
+    on_rejection: Option<Arc<OnRejection>>,
+    config: Config,
+}
+
+impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
+    /// How long a session lives after it was made or touched; a day, if not set.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.config.ttl = ttl;
+        self
+    }
+
+    /// How long each call of the store may take; 2 s, if not set. A call that takes longer is
+    /// dropped, and fails with [`Timeout`](StoreErrorKind::Timeout).
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// How often the store is asked about each live session, a fifth more or less; 60 s, if not set,
+    /// and at least 10 ms. This is how soon a logout elsewhere is noticed when the store reports no
+    /// changes, or a report was lost.
+    pub fn revalidate_every(mut self, interval: Duration) -> Self {
+        self.config.revalidate_every = interval.clamp(Duration::from_millis(10), LONGEST);
+        self
+    }
+
+    /// How long a live session goes on while the store can't be asked about it; 5 minutes, if not
+    /// set. Then it ends with [`StoreUnreachable`](crate::EndReason::StoreUnreachable).
+    pub fn max_stale(mut self, max_stale: Duration) -> Self {
+        self.config.max_stale = max_stale.min(LONGEST);
+        self
+    }
+
+    /// Keeps a session alive that is used: an event or an HTTP request which takes it touches it, at
+    /// most once per `interval`. The touches are collected and written together. A session that
+    /// lives longer than [`ttl`](Self::ttl) is not shortened. If not set, only
+    /// [`touch`](Session::touch) does.
+    pub fn touch_on_activity(mut self, interval: Duration) -> Self {
+        self.config.touch_every = Some(interval);
+        self
+    }
+
+    /// Calls `hook` for every rejection, for metrics or an audit log. It runs on a thread of its own
+    /// after the client has its answer, so it may block; when a thousand wait, further ones are
+    /// dropped with a warning. The handshake it sees has no `auth` payload.
+    pub fn on_rejection(
+        mut self,
+        hook: impl Fn(&SessionRejection, &Handshake<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_rejection = Some(Arc::new(hook));
+        self
+    }
+
+    /// Builds the bridge.
+    #[must_use]
+    pub fn build(self) -> SessionBridge<T> {
+        let hooks = Arc::new(HookThread::default());
+        let store = GuardedStore::new(self.store, self.store_timeout);
+        SessionBridge {
+            inner: Arc::new(Inner {
+                extractor: self.extractor,
+                on_rejection: self.on_rejection,
+                hooks: hooks.clone(),
+            }),
+            live: Live::new(store, self.config, hooks),
+        }
+    }
+}
+
+impl<T> fmt::Debug for SessionBridgeBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBridgeBuilder")
+            .field("store_timeout", &self.store_timeout)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,563 @@
+//! One live session on this node: the state machine that everything else drives.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{EndReason, LoadError, end::EndFlag, registry::Registry, socket::LiveSocket};
+use crate::{
+    id::SessionId,
+    store::{Record, Revision},
+};
+
+/// A deletion seen this shortly before the known end of life is that end: the store's clock and
+/// ours, and the way in between, are not exact.
+const EXPIRY_TOLERANCE: Duration = Duration::from_secs(1);
+/// A session whose time has come and that nobody could ask about is ended after this.
+pub(super) const EXPIRY_GRACE: Duration = Duration::from_millis(750);
+
+/// A session that lives for longer than this lives for ever.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// When a session expires that lives for `ttl` from `now`; `None`: never.
+pub(super) fn deadline(now: Instant, ttl: Duration) -> Option<Instant> {
+    (ttl < FOR_EVER).then(|| now + ttl)
+}
+
+/// What a node knows of a session at one time.
+pub(crate) struct Snapshot<T> {
+    pub(crate) data: Arc<T>,
+    /// `None`: not known, as it was just created here.
+    pub(crate) revision: Option<Revision>,
+    /// When it expires; `None`: never.
+    pub(crate) deadline: Option<Instant>,
+    /// When the store was last asked.
+    pub(crate) checked: Instant,
+}
+
+impl<T> Snapshot<T> {
+    fn with_deadline(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            data: self.data.clone(),
+            revision: self.revision.clone(),
+            deadline,
+            checked: self.checked,
+        }
+    }
+}
+
+/// Tells whether something may have changed since: the entry's count of reports, and the epoch of
+/// the feed, which is another one after it broke or came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    reports: u64,
+    epoch: u64,
+    saves: u64,
+    loads: u64,
+}
+
+pub(super) type LoadFuture<T> = BoxFuture<'static, Result<Loaded<T>, LoadError>>;
+
+/// A good load, and the mark at which it was good.
+pub(super) struct Loaded<T> {
+    pub(super) snapshot: Arc<Snapshot<T>>,
+    pub(super) mark: Mark,
+}
+
+impl<T> Clone for Loaded<T> {
+    fn clone(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            mark: self.mark,
+        }
+    }
+}
+
+/// What came of [`Entry::install`].
+pub(super) enum Installed<T> {
+    /// The load stands.
+    Good(Loaded<T>),
+    /// Something was reported since it began: load again.
+    Moved,
+    /// There is no such session; if it was known here, it has just ended for this reason.
+    Missing(Option<EndReason>),
+}
+
+/// What the passing of time asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    /// The session ends now.
+    pub(super) end: Option<EndReason>,
+    /// The store is to be asked.
+    pub(super) check: bool,
+    /// Look again at this time.
+    pub(super) next: Option<Instant>,
+}
+
+/// A session that has sockets here, or that somebody waits for, or that a call is under way for.
+///
+/// It lives as long as somebody holds it; the registry only knows it.
+pub(super) struct Entry<T> {
+    pub(super) id: SessionId,
+    pub(super) end: Arc<EndFlag>,
+    /// Rings when the data has changed or the session has ended.
+    pub(super) bell: Notify,
+    /// Updates of one session queue here.
+    pub(super) updates: tokio::sync::Mutex<()>,
+    state: Mutex<State<T>>,
+    registry: Weak<Registry<T>>,
+}
+
+struct State<T> {
+    known: Option<Arc<Snapshot<T>>>,
+    /// The epoch of the feed in which `known` was loaded, if every change since would have been
+    /// reported, and none was.
+    trusted: Option<u64>,
+    reports: u64,
+    saves: u64,
+    loads: u64,
+    sockets: HashMap<u64, Arc<dyn LiveSocket>>,
+    next_key: u64,
+    /// Sockets, and those who wait for the end or a change.
+    watchers: usize,
+    rotations: usize,
+    load: Option<WeakShared<LoadFuture<T>>>,
+    /// When the store is to be asked again.
+    recheck: Instant,
+    /// The earliest time for which the agenda has this entry.
+    scheduled: Option<Instant>,
+    /// A check waits to be run.
+    queued: bool,
+    /// The time has come, and a last check is under way.
+    expiring: bool,
+}
+
+impl<T> Entry<T> {
+    pub(super) fn new(id: SessionId, registry: Weak<Registry<T>>) -> Self {
+        Self {
+            id,
+            end: Arc::default(),
+            bell: Notify::new(),
+            updates: tokio::sync::Mutex::new(()),
+            registry,
+            state: Mutex::new(State {
+                known: None,
+                trusted: None,
+                reports: 0,
+                saves: 0,
+                loads: 0,
+                sockets: HashMap::new(),
+                next_key: 0,
+                watchers: 0,
+                rotations: 0,
+                load: None,
+                recheck: Instant::now(),
+                scheduled: None,
+                queued: false,
+                expiring: false,
+            }),
+        }
+    }
+
+    /// Registers a socket; `None` when the session has ended.
+    pub(super) fn attach(&self, socket: Arc<dyn LiveSocket>) -> Option<u64> {
+        let mut state = self.state.lock();
+        // Under the lock: whoever ends the session takes the sockets under it too.
+        if self.end.reason().is_some() {
+            return None;
+        }
+        let key = state.next_key;
+        state.next_key += 1;
+        state.watchers += 1;
+        state.sockets.insert(key, socket);
+        Some(key)
+    }
+
+    pub(super) fn detach(&self, key: u64) {
+        let mut state = self.state.lock();
+        state.watchers -= 1;
+        let socket = state.sockets.remove(&key);
+        drop(state);
+        drop(socket);
+    }
+
+    pub(super) fn watch(&self) {
+        self.state.lock().watchers += 1;
+    }
+
+    pub(super) fn unwatch(&self) {
+        self.state.lock().watchers -= 1;
+    }
+
+    pub(super) fn known(&self) -> Option<Arc<Snapshot<T>>> {
+        self.state.lock().known.clone()
+    }
+
+    pub(super) fn sockets(&self) -> Vec<(u64, Arc<dyn LiveSocket>)> {
+        let state = self.state.lock();
+        state
+            .sockets
+            .iter()
+            .map(|(key, socket)| (*key, socket.clone()))
+            .collect()
+    }
+
+    /// Lets go of a socket that is gone; its attachment may still be somewhere.
+    pub(super) fn forget_socket(&self, key: u64) {
+        let mut state = self.state.lock();
+        let socket = state.sockets.remove(&key);
+        drop(state);
+        drop(socket);
+    }
+
+    /// Why a session is missing that was here.
+    pub(super) fn end_of_missing(&self) -> EndReason {
+        self.state.lock().end_of_missing()
+    }
+
+    pub(super) fn socket_count(&self) -> usize {
+        self.state.lock().sockets.len()
+    }
+
+    /// What is known, if every change since it was loaded would have been reported here.
+    pub(super) fn trusted(&self, feed: Option<u64>) -> Option<Arc<Snapshot<T>>> {
+        let state = self.state.lock();
+        (feed.is_some() && state.trusted == feed)
+            .then(|| state.known.clone())
+            .flatten()
+    }
+
+    pub(super) fn mark(&self, epoch: u64) -> Mark {
+        let state = self.state.lock();
+        Mark {
+            reports: state.reports,
+            epoch,
+            saves: state.saves,
+            loads: state.loads,
+        }
+    }
+
+    /// Nothing was reported since `mark`, and the session has not ended.
+    pub(super) fn still(&self, mark: Mark, epoch: u64) -> bool {
+        let state = self.state.lock();
+        state.reports == mark.reports && epoch == mark.epoch && self.end.reason().is_none()
+    }
+
+    /// The load that is under way; if there is none, the one that `begin` makes.
+    pub(super) fn join_load(
+        &self,
+        begin: impl FnOnce() -> Shared<LoadFuture<T>>,
+    ) -> Shared<LoadFuture<T>> {
+        let mut state = self.state.lock();
+        if let Some(load) = state.load.as_ref().and_then(WeakShared::upgrade)
+            && load.peek().is_none()
+        {
+            return load;
+        }
+        let load = begin();
+        // Weak: the load holds this entry.
+        state.load = load.downgrade();
+        load
+    }
+
+    /// Takes in what the store answered to a load that began at `before` and `began`.
+    ///
+    /// `epoch` is the feed's now, and `reports` says whether it is up: only then is what was loaded
+    /// to be trusted until a report comes.
+    pub(super) fn install(
+        &self,
+        record: Option<Record<T>>,
+        before: Mark,
+        began: Instant,
+        (epoch, up): (u64, bool),
+        recheck: Instant,
+    ) -> Installed<T> {
+        let mut state = self.state.lock();
+        if self.end.reason().is_some() {
+            return Installed::Missing(None);
+        }
+        if state.reports != before.reports || epoch != before.epoch {
+            return Installed::Moved;
+        }
+        let Some(record) = record else {
+            let reason = state.known.is_some().then(|| state.end_of_missing());
+            return Installed::Missing(reason);
+        };
+        let deadline = record.ttl.and_then(|ttl| deadline(began, ttl));
+        let overtaken = state.saves != before.saves;
+        let changed = state.take_in(record, deadline, began, overtaken);
+        state.trusted = (up && !overtaken).then_some(epoch);
+        state.recheck = recheck;
+        state.expiring = false;
+        state.loads += 1;
+        let snapshot = state.known.clone().expect("it was taken in above");
+        drop(state);
+        if changed {
+            self.bell.notify_waiters();
+        }
+        Installed::Good(Loaded {
+            snapshot,
+            mark: before,
+        })
+    }
+
+    /// Takes in what was saved here by a call that began at `before`: the next handler sees it at
+    /// once. `None` when the session has ended meanwhile, else whether somebody else may have saved
+    /// after it, so that the store must be asked.
+    pub(super) fn install_saved(
+        &self,
+        data: Arc<T>,
+        revision: Revision,
+        base: &Snapshot<T>,
+        before: Mark,
+    ) -> Option<bool> {
+        let mut state = self.state.lock();
+        if self.end.reason().is_some() {
+            return None;
+        }
+        state.saves += 1;
+        let overtaken = state.reports != before.reports || state.loads != before.loads;
+        if overtaken {
+            state.trusted = None;
+        }
+        let (deadline, checked) = state
+            .known
+            .as_ref()
+            .map_or((base.deadline, base.checked), |known| {
+                (known.deadline, known.checked)
+            });
+        state.known = Some(Arc::new(Snapshot {
+            data,
+            revision: Some(revision),
+            deadline,
+            checked,
+        }));
+        drop(state);
+        self.bell.notify_waiters();
+        Some(overtaken)
+    }
+
+    /// Begins with what a handle knows, where nothing is known yet.
+    pub(super) fn seed(&self, snapshot: &Arc<Snapshot<T>>) {
+        let mut state = self.state.lock();
+        if state.known.is_none() {
+            state.known = Some(snapshot.clone());
+        }
+    }
+
+    /// The session lives until `deadline` at least.
+    pub(super) fn extend(&self, deadline: Option<Instant>) {
+        let mut state = self.state.lock();
+        if let Some(known) = &state.known
+            && known
+                .deadline
+                .is_some_and(|old| deadline.is_none_or(|new| new > old))
+        {
+            state.known = Some(Arc::new(known.with_deadline(deadline)));
+            state.expiring = false;
+        }
+    }
+
+    /// Something about the session changed elsewhere. `true` when a check is to be queued.
+    pub(super) fn reported(&self) -> bool {
+        let mut state = self.state.lock();
+        state.reports += 1;
+        state.trusted = None;
+        !std::mem::replace(&mut state.queued, true)
+    }
+
+    /// A check is wanted. `true` when none is queued yet.
+    pub(super) fn queue_check(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().queued, true)
+    }
+
+    pub(super) fn check_begins(&self) {
+        self.state.lock().queued = false;
+    }
+
+    /// The store could not be asked; it is asked again at `recheck`. Says why the session ends, if
+    /// it can't be left alive any longer.
+    pub(super) fn check_failed(&self, recheck: Instant, max_stale: Duration) -> Option<EndReason> {
+        let mut state = self.state.lock();
+        state.recheck = recheck;
+        let now = Instant::now();
+        let known = state.known.as_ref()?;
+        if known.deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(EndReason::Expired);
+        }
+        let too_old = now.saturating_duration_since(known.checked) >= max_stale;
+        too_old.then_some(EndReason::StoreUnreachable)
+    }
+
+    /// Says when the agenda is to look at this entry, if that is earlier than it would.
+    pub(super) fn schedule(&self, max_stale: Duration) -> Option<Instant> {
+        let mut state = self.state.lock();
+        if state.watchers == 0 || self.end.reason().is_some() {
+            return None;
+        }
+        let next = state.next_look(max_stale);
+        if state.scheduled.is_some_and(|scheduled| scheduled <= next) {
+            return None;
+        }
+        state.scheduled = Some(next);
+        Some(next)
+    }
+
+    /// The agenda looks at the entry, as it was told to at `when`. `store_down`: what was asked last
+    /// was not answered.
+    pub(super) fn due(&self, when: Instant, max_stale: Duration, store_down: bool) -> Due {
+        let mut state = self.state.lock();
+        // An earlier time was asked for since, or nobody watches any more.
+        if state.scheduled != Some(when) {
+            return Due::default();
+        }
+        state.scheduled = None;
+        if state.watchers == 0 || self.end.reason().is_some() {
+            return Due::default();
+        }
+        let now = Instant::now();
+        let end = state.overdue(now, max_stale, store_down);
+        if end.is_some() {
+            return Due {
+                end,
+                ..Due::default()
+            };
+        }
+        let expires = state.deadline().is_some_and(|deadline| deadline <= now);
+        let first = expires && !std::mem::replace(&mut state.expiring, true);
+        let wanted = first || state.recheck <= now;
+        if wanted {
+            // Should the check get no answer, the entry is looked at again all the same.
+            state.recheck = now + EXPIRY_GRACE.max(max_stale / 4);
+        }
+        let check = wanted && !std::mem::replace(&mut state.queued, true);
+        let next = state
+            .next_look(max_stale)
+            .max(now + Duration::from_millis(1));
+        state.scheduled = Some(next);
+        Due {
+            end: None,
+            check,
+            next: Some(next),
+        }
+    }
+
+    /// While the guard lives, a session that is found missing has been rotated.
+    pub(super) fn rotating(self: &Arc<Self>) -> Rotating<T> {
+        self.state.lock().rotations += 1;
+        Rotating(self.clone())
+    }
+
+    /// Ends the session. `None` when it had ended before; else its sockets, which are no longer
+    /// attached.
+    pub(super) fn finish(&self, reason: EndReason) -> Option<Vec<Arc<dyn LiveSocket>>> {
+        let mut state = self.state.lock();
+        if !self.end.raise(reason) {
+            return None;
+        }
+        state.trusted = None;
+        let sockets = std::mem::take(&mut state.sockets);
+        drop(state);
+        self.bell.notify_waiters();
+        Some(sockets.into_values().collect())
+    }
+}
+
+impl<T> State<T> {
+    fn deadline(&self) -> Option<Instant> {
+        self.known.as_ref()?.deadline
+    }
+
+    fn end_of_missing(&self) -> EndReason {
+        let now = Instant::now();
+        if self.rotations > 0 {
+            EndReason::Rotated
+        } else if self
+            .deadline()
+            .is_some_and(|deadline| deadline <= now + EXPIRY_TOLERANCE)
+        {
+            EndReason::Expired
+        } else {
+            EndReason::Deleted
+        }
+    }
+
+    /// `overtaken`: something was saved here while the load was under way, so it may have read what
+    /// was there before. `true` when the data has changed.
+    fn take_in(
+        &mut self,
+        record: Record<T>,
+        deadline: Option<Instant>,
+        checked: Instant,
+        overtaken: bool,
+    ) -> bool {
+        let old = self.known.take();
+        let same = old
+            .as_ref()
+            .filter(|old| overtaken || old.revision.as_ref() == Some(&record.revision));
+        let (data, revision) = match same {
+            Some(same) => (same.data.clone(), same.revision.clone()),
+            None => (record.data, Some(record.revision)),
+        };
+        let changed = same.is_none() && old.is_some();
+        self.known = Some(Arc::new(Snapshot {
+            data,
+            revision,
+            deadline,
+            checked,
+        }));
+        changed
+    }
+
+    /// The end that needs no answer of the store.
+    fn overdue(&self, now: Instant, max_stale: Duration, store_down: bool) -> Option<EndReason> {
+        let known = self.known.as_ref()?;
+        if self.expiring && known.deadline.is_some_and(|at| at + EXPIRY_GRACE <= now) {
+            return Some(EndReason::Expired);
+        }
+        let too_old = now.saturating_duration_since(known.checked) >= max_stale;
+        (too_old && store_down).then_some(EndReason::StoreUnreachable)
+    }
+
+    fn next_look(&self, max_stale: Duration) -> Instant {
+        let Some(known) = &self.known else {
+            return self.recheck;
+        };
+        let mut next = self.recheck;
+        if let Some(deadline) = known.deadline {
+            let grace = if self.expiring {
+                EXPIRY_GRACE
+            } else {
+                Duration::ZERO
+            };
+            next = next.min(deadline + grace);
+        }
+        match known.checked.checked_add(max_stale) {
+            Some(stale) if stale > Instant::now() => next.min(stale),
+            _ => next,
+        }
+    }
+}
+
+impl<T> Drop for Entry<T> {
+    fn drop(&mut self) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.forget(&self.id);
+        }
+    }
+}
+
+/// See [`Entry::rotating`].
+pub(super) struct Rotating<T>(Arc<Entry<T>>);
+
+impl<T> Drop for Rotating<T> {
+    fn drop(&mut self) {
+        self.0.state.lock().rotations -= 1;
+    }
+}

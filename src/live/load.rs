@@ -1,0 +1,97 @@
+//! Asking the store, so that nothing reported meanwhile is missed.
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use super::{
+    Live, LoadError, Snapshot,
+    entry::{Entry, Installed, Loaded},
+};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A load during which something was reported is repeated so often.
+const REPEATS: u32 = 3;
+
+impl<T: Send + Sync + 'static> Live<T> {
+    /// What is known of the session, if that can be trusted; else what the store says.
+    ///
+    /// With a store that reports changes, everybody who comes while a load is under way shares it,
+    /// and it goes on as long as one of them waits. Without, each loads for itself.
+    pub(super) async fn current(
+        &self,
+        entry: &Arc<Entry<T>>,
+    ) -> Result<Arc<Snapshot<T>>, LoadError> {
+        for _ in 0..=REPEATS {
+            if entry.end.reason().is_some() {
+                return Err(LoadError::Gone);
+            }
+            let Some(epoch) = self.0.feed.trusted_epoch() else {
+                return Ok(self.load(entry).await?.snapshot);
+            };
+            if let Some(snapshot) = entry.trusted(Some(epoch)) {
+                return Ok(snapshot);
+            }
+            let loaded = self.load_together(entry).await?;
+            // Others were woken before this task; something may have been reported since.
+            if entry.still(loaded.mark, self.0.feed.epoch()) {
+                return Ok(loaded.snapshot);
+            }
+        }
+        Err(LoadError::Store(changing()))
+    }
+
+    async fn load_together(&self, entry: &Arc<Entry<T>>) -> Result<Loaded<T>, LoadError> {
+        let load = entry.join_load(|| {
+            let (live, entry) = (self.clone(), entry.clone());
+            async move { live.load(&entry).await }.boxed().shared()
+        });
+        load.await
+    }
+
+    /// Asks the store, and again when something was reported meanwhile.
+    pub(super) async fn load(&self, entry: &Arc<Entry<T>>) -> Result<Loaded<T>, LoadError> {
+        for repeat in 0..=REPEATS {
+            if repeat > 0 {
+                // Out of step with whoever keeps changing it.
+                let pause = Duration::from_micros(fastrand::u64(200..2_000)) * repeat;
+                tokio::time::sleep(pause).await;
+            }
+            let before = entry.mark(self.0.feed.epoch());
+            let began = Instant::now();
+            let answer = self.0.store.load(&entry.id).await;
+            self.0.store_down.store(answer.is_err(), Ordering::SeqCst);
+            let record = answer.map_err(LoadError::Store)?;
+            let up = self.0.feed.up.load(Ordering::SeqCst);
+            let feed = (self.0.feed.epoch(), up);
+            let recheck = Instant::now() + self.recheck_delay();
+            match entry.install(record, before, began, feed, recheck) {
+                Installed::Good(loaded) => {
+                    self.schedule(entry);
+                    return Ok(loaded);
+                }
+                Installed::Moved => {}
+                Installed::Missing(known) => {
+                    if let Some(reason) = known {
+                        self.finish(entry, reason);
+                    }
+                    return Err(LoadError::Gone);
+                }
+            }
+        }
+        Err(LoadError::Store(changing()))
+    }
+
+    /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't
+    /// stay together.
+    fn recheck_delay(&self) -> Duration {
+        let jitter = 0.8 + 0.4 * fastrand::f64();
+        self.0.config.revalidate_every.mul_f64(jitter)
+    }
+}
+
+fn changing() -> StoreError {
+    let why = "the session changed during each of several loads";
+    StoreError::new(StoreErrorKind::Unavailable, why)
+}
