@@ -15,6 +15,8 @@ mod end;
 mod entry;
 mod keeper;
 mod load;
+#[cfg(test)]
+mod model_tests;
 mod registry;
 mod socket;
 mod write;
