@@ -7,6 +7,7 @@ mod http;
 mod id;
 mod key;
 mod live;
+mod redact;
 mod rejection;
 mod session;
 mod socketio;
@@ -25,6 +26,7 @@ pub use handshake::{Auth, AuthPayload, CookieHeaderTooLarge, CookieValues, Hands
 pub use id::{ParseSessionIdError, SessionId};
 pub use key::{KeyError, Keyring, RandomnessError, SecretKey};
 pub use live::{EndReason, UpdateError};
+pub use redact::redact_uri;
 pub use rejection::{NoSessionReason, SessionRejection};
 pub use session::{MaybeSession, Session};
 pub use socketio::{BySession, NoHook, OnEnd, OptionalSession, RequireSession, SocketSessionError};
