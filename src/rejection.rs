@@ -95,6 +95,12 @@ impl From<ExtractError> for SessionRejection {
     }
 }
 
+impl From<StoreError> for SessionRejection {
+    fn from(error: StoreError) -> Self {
+        Self::StoreError(error)
+    }
+}
+
 impl From<UpdateError> for SessionRejection {
     fn from(error: UpdateError) -> Self {
         match error {

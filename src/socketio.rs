@@ -196,6 +196,7 @@ impl<T: Send + Sync + 'static> Clone for Attached<T> {
     }
 }
 
+#[allow(clippy::ref_option, reason = "this is how socketioxide hands it to us")]
 async fn gate<A: Adapter, T: Send + Sync + 'static>(
     bridge: &SessionBridge<T>,
     door: Door,
@@ -252,6 +253,7 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
 }
 
 /// The bytes of the payload as they came, before anything parses them.
+#[allow(clippy::ref_option, reason = "this is how socketioxide hands it to us")]
 fn size_of_payload(auth: &Option<Value>) -> usize {
     match auth {
         None => 0,

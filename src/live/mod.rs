@@ -190,7 +190,7 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// The view of a handle that was made here, of a session nobody has asked for yet.
-    pub(crate) fn view_of_created(&self, data: T, ttl: Duration) -> View<T> {
+    pub(crate) fn view_of_created(data: T, ttl: Duration) -> View<T> {
         let now = Instant::now();
         View::unverified(&Snapshot {
             data: Arc::new(data),

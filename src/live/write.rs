@@ -39,6 +39,12 @@ pub enum UpdateError {
     Store(#[source] StoreError),
 }
 
+impl From<StoreError> for UpdateError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<LoadError> for UpdateError {
     fn from(error: LoadError) -> Self {
         match error {

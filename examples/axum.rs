@@ -1,0 +1,222 @@
+//! A login over HTTP, and a Socket.IO connection that knows who logged in: with axum.
+//!
+//! ```sh
+//! cargo run --example axum
+//! ```
+//!
+//! Environment: `PORT` (3000; 0 picks one), `SESSION_KEY` (32 bytes in base64; random when unset),
+//! `SESSION_TTL` and `TOKEN_TTL` (seconds).
+
+use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Form, Json, Router,
+    extract::State,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, SET_COOKIE},
+    },
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
+    serve::ListenerExt,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef},
+    handler::ConnectHandler,
+};
+use socketioxide_session::{
+    EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
+    SessionBridge, SessionIdExtractor, SessionStore, SignedCookie, StoreError, UpdateError,
+};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+/// What a session holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct User {
+    name: String,
+    visits: u32,
+}
+
+#[derive(Clone)]
+struct App {
+    sessions: SessionBridge<User>,
+    cookie: SignedCookie,
+    token: EncryptedToken,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+
+    let keys = keys()?;
+    // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
+    let cookie = SignedCookie::new("sid", &keys)?.insecure_http();
+    tracing::warn!("plain http: the cookie is issued without `Secure`");
+    let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?);
+
+    let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store())
+        .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
+        .build();
+
+    let (socket_layer, io) = SocketIo::new_layer();
+    io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
+    io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
+
+    let app = Router::new()
+        .route("/", get(async || Html(include_str!("page.html"))))
+        .route("/login", post(login))
+        .route("/logout", post(logout))
+        .route("/me", get(me))
+        .route("/token", post(issue_token))
+        .layer(socket_layer)
+        // Last, so that it is outermost and sees every request first.
+        .layer(sessions.layer())
+        .with_state(App {
+            sessions,
+            cookie,
+            token,
+        });
+
+    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    #[allow(clippy::print_stdout, reason = "the one line for whoever started it")]
+    {
+        println!("listening on http://{}", listener.local_addr()?);
+    }
+    // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
+    let listener = listener.tap_io(|tcp| {
+        let _ = tcp.set_nodelay(true);
+    });
+    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        io.close().await;
+    });
+    tokio::select! {
+        served = served.into_future() => served?,
+        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
+    }
+    Ok(())
+}
+
+/// A client that still polls may take half a minute to go.
+async fn some_time_after_ctrl_c() {
+    let _ = tokio::signal::ctrl_c().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
+
+// --- HTTP -------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct Login {
+    #[serde(default)]
+    name: String,
+}
+
+async fn login(
+    State(app): State<App>,
+    session: Option<Session<User>>,
+    Form(Login { name }): Form<Login>,
+) -> Result<Response, UpdateError> {
+    if name.trim().is_empty() {
+        return Ok(StatusCode::BAD_REQUEST.into_response());
+    }
+    let session = match session {
+        // A session that was there before the login gets a new id: whoever else knows the old one,
+        // or planted it, is left with nothing.
+        Some(old) => {
+            let session = app.sessions.rotate(&old).await?;
+            session.update(|user| user.name.clone_from(&name)).await?
+        }
+        None => app.sessions.create(User { name, visits: 0 }).await?,
+    };
+    let cookie = app.cookie.issue_header(session.id());
+    Ok(([(SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+}
+
+async fn logout(
+    State(app): State<App>,
+    session: Option<Session<User>>,
+) -> Result<impl IntoResponse, StoreError> {
+    if let Some(session) = session {
+        session.end().await?; // its sockets are gone, on every node
+    }
+    Ok((
+        [(SET_COOKIE, app.cookie.removal_header())],
+        Redirect::to("/"),
+    ))
+}
+
+async fn me(session: Session<User>) -> Json<User> {
+    Json(session.data().clone())
+}
+
+/// A token for the session of the cookie. (A token is no credential here.)
+async fn issue_token(
+    State(app): State<App>,
+    session: Session<User>,
+) -> Result<impl IntoResponse, StatusCode> {
+    let token = app.token.issue(session.id()).map_err(|error| {
+        tracing::error!(%error, "no token");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })?;
+    Ok((
+        [(CACHE_CONTROL, "no-store")],
+        Json(json!({ "token": token })),
+    ))
+}
+
+// --- Socket.IO --------------------------------------------------------------------------------
+
+async fn on_connect(socket: SocketRef, session: Session<User>) {
+    socket.emit("session", session.data()).ok();
+
+    socket.on("whoami", async |session: Session<User>, ack: AckSender| {
+        ack.send(session.data()).ok();
+    });
+
+    socket.on("visit", async |session: Session<User>, ack: AckSender| {
+        match session.update(|user| user.visits += 1).await {
+            Ok(session) => ack.send(&json!({ "visits": session.data().visits })).ok(),
+            Err(error) => ack.send(&json!({ "error": error.to_string() })).ok(),
+        };
+    });
+}
+
+async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) {
+    match session {
+        Some(session) => socket.emit("session", session.data()).ok(),
+        None => socket.emit("session", &json!({ "name": null })).ok(),
+    };
+}
+
+/// The last word to a client before it is disconnected.
+fn say_why(socket: SocketRef, reason: EndReason) {
+    socket.emit("ended", reason.as_str()).ok();
+}
+
+// --- Settings ---------------------------------------------------------------------------------
+
+fn keys() -> Result<Keyring, Box<dyn Error>> {
+    if let Ok(text) = env::var("SESSION_KEY") {
+        return Ok(Keyring::new(SecretKey::from_base64(&text)?));
+    }
+    tracing::warn!("SESSION_KEY is not set: a random one, so all are logged out at the end");
+    Ok(Keyring::new(SecretKey::generate()?))
+}
+
+fn store() -> Arc<dyn SessionStore<Data = User>> {
+    Arc::new(MemoryStore::new())
+}
+
+fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {
+    let seconds = env::var(name).map_or(Ok(default), |text| text.parse())?;
+    Ok(Duration::from_secs(seconds))
+}

@@ -1,0 +1,272 @@
+//! A login over HTTP, and a Socket.IO connection that knows who logged in: with hyper alone.
+//!
+//! ```sh
+//! cargo run --example hyper
+//! ```
+//!
+//! It serves the same as the axum example, with the same environment: `PORT` (3000; 0 picks one),
+//! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds).
+
+use std::{convert::Infallible, env, error::Error, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE},
+    request::Parts,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef},
+    handler::ConnectHandler,
+};
+use socketioxide_session::{
+    EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
+    SessionBridge, SessionIdExtractor, SessionRejection, SignedCookie,
+};
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, service_fn};
+use tracing_subscriber::EnvFilter;
+
+/// What a session holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct User {
+    name: String,
+    visits: u32,
+}
+
+#[derive(Clone)]
+struct App {
+    sessions: SessionBridge<User>,
+    cookie: SignedCookie,
+    token: EncryptedToken,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+
+    let keys = keys()?;
+    // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
+    let cookie = SignedCookie::new("sid", &keys)?.insecure_http();
+    tracing::warn!("plain http: the cookie is issued without `Secure`");
+    let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?);
+
+    let store = MemoryStore::<User>::new();
+    let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store)
+        .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
+        .build();
+
+    let (socket_layer, io) = SocketIo::new_layer();
+    io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
+    io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
+
+    let app = App {
+        sessions: sessions.clone(),
+        cookie,
+        token,
+    };
+    let service = ServiceBuilder::new()
+        .layer(sessions.layer()) // named first, so that it is outermost
+        .layer(socket_layer)
+        .service(service_fn(move |request| answer(app.clone(), request)));
+
+    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    #[allow(clippy::print_stdout, reason = "the one line for whoever started it")]
+    {
+        println!("listening on http://{}", listener.local_addr()?);
+    }
+    let server = auto::Builder::new(TokioExecutor::new()).http1_only();
+    let graceful = GracefulShutdown::new();
+    loop {
+        let tcp = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, _)) => tcp,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    continue;
+                }
+            },
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
+        let _ = tcp.set_nodelay(true);
+        let service = TowerToHyperService::new(service.clone());
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(tcp), service);
+        let connection = graceful.watch(connection.into_owned());
+        tokio::spawn(async move {
+            let _ = connection.await; // an error here is a client that went away
+        });
+    }
+    io.close().await;
+    // A client that still polls may take half a minute to go.
+    let gone = tokio::time::timeout(Duration::from_secs(3), graceful.shutdown()).await;
+    if gone.is_err() {
+        tracing::warn!("some clients were cut off");
+    }
+    Ok(())
+}
+
+// --- HTTP -------------------------------------------------------------------------------------
+
+type Answer = Response<Full<Bytes>>;
+
+async fn answer(app: App, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let (parts, body) = request.into_parts();
+    let answer = match (&parts.method, parts.uri.path()) {
+        (&Method::GET, "/") => Ok(with_type(
+            "text/html; charset=utf-8",
+            include_str!("page.html"),
+        )),
+        (&Method::POST, "/login") => login(&app, &parts, body).await,
+        (&Method::POST, "/logout") => logout(&app, &parts).await,
+        (&Method::GET, "/me") => me(&app, &parts).await,
+        (&Method::POST, "/token") => issue_token(&app, &parts).await,
+        _ => Ok(status(StatusCode::NOT_FOUND)),
+    };
+    Ok(answer.unwrap_or_else(|rejection| {
+        let mut answer = with_type("application/json", rejection.to_json());
+        *answer.status_mut() = rejection.status();
+        answer
+    }))
+}
+
+async fn login(app: &App, parts: &Parts, body: Incoming) -> Result<Answer, SessionRejection> {
+    let Ok(form) = Limited::new(body, 8 * 1024).collect().await else {
+        return Ok(status(StatusCode::PAYLOAD_TOO_LARGE));
+    };
+    let form = form.to_bytes();
+    let name = form_urlencoded::parse(&form)
+        .find_map(|(field, value)| (field == "name").then(|| value.into_owned()))
+        .unwrap_or_default();
+    if name.trim().is_empty() {
+        return Ok(status(StatusCode::BAD_REQUEST));
+    }
+    let session = match optional(app.sessions.from_request(parts).await)? {
+        // A session that was there before the login gets a new id: whoever else knows the old one,
+        // or planted it, is left with nothing.
+        Some(old) => {
+            let session = app.sessions.rotate(&old).await?;
+            session.update(|user| user.name.clone_from(&name)).await?
+        }
+        None => app.sessions.create(User { name, visits: 0 }).await?,
+    };
+    Ok(home_with_cookie(app.cookie.issue_header(session.id())))
+}
+
+async fn logout(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
+    if let Some(session) = optional(app.sessions.from_request(parts).await)? {
+        session.end().await?; // its sockets are gone, on every node
+    }
+    Ok(home_with_cookie(app.cookie.removal_header()))
+}
+
+async fn me(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
+    let session = app.sessions.from_request(parts).await?;
+    let User { name, visits } = session.data();
+    let body = json!({ "name": name, "visits": visits });
+    Ok(with_type("application/json", body.to_string()))
+}
+
+/// A token for the session of the cookie. (A token is no credential here.)
+async fn issue_token(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
+    let session = app.sessions.from_request(parts).await?;
+    let Ok(token) = app.token.issue(session.id()) else {
+        return Ok(status(StatusCode::INTERNAL_SERVER_ERROR));
+    };
+    let body = json!({ "token": token });
+    let mut answer = with_type("application/json", body.to_string());
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// No session is fine; a foreign origin and a store that fails are not.
+fn optional(
+    session: Result<Session<User>, SessionRejection>,
+) -> Result<Option<Session<User>>, SessionRejection> {
+    match session {
+        Ok(session) => Ok(Some(session)),
+        Err(rejection) if rejection.status() == StatusCode::UNAUTHORIZED => Ok(None),
+        Err(rejection) => Err(rejection),
+    }
+}
+
+fn status(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn with_type(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    let content_type = HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
+
+fn home_with_cookie(cookie: HeaderValue) -> Answer {
+    let mut answer = status(StatusCode::SEE_OTHER);
+    let headers = answer.headers_mut();
+    headers.insert(LOCATION, HeaderValue::from_static("/"));
+    headers.insert(SET_COOKIE, cookie);
+    answer
+}
+
+// --- Socket.IO --------------------------------------------------------------------------------
+
+async fn on_connect(socket: SocketRef, session: Session<User>) {
+    socket.emit("session", session.data()).ok();
+
+    socket.on("whoami", async |session: Session<User>, ack: AckSender| {
+        ack.send(session.data()).ok();
+    });
+
+    socket.on("visit", async |session: Session<User>, ack: AckSender| {
+        match session.update(|user| user.visits += 1).await {
+            Ok(session) => ack.send(&json!({ "visits": session.data().visits })).ok(),
+            Err(error) => ack.send(&json!({ "error": error.to_string() })).ok(),
+        };
+    });
+}
+
+async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) {
+    match session {
+        Some(session) => socket.emit("session", session.data()).ok(),
+        None => socket.emit("session", &json!({ "name": null })).ok(),
+    };
+}
+
+/// The last word to a client before it is disconnected.
+fn say_why(socket: SocketRef, reason: EndReason) {
+    socket.emit("ended", reason.as_str()).ok();
+}
+
+// --- Settings ---------------------------------------------------------------------------------
+
+fn keys() -> Result<Keyring, Box<dyn Error>> {
+    if let Ok(text) = env::var("SESSION_KEY") {
+        return Ok(Keyring::new(SecretKey::from_base64(&text)?));
+    }
+    tracing::warn!("SESSION_KEY is not set: a random one, so all are logged out at the end");
+    Ok(Keyring::new(SecretKey::generate()?))
+}
+
+fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {
+    let seconds = env::var(name).map_or(Ok(default), |text| text.parse())?;
+    Ok(Duration::from_secs(seconds))
+}

@@ -1,0 +1,137 @@
+// Starts an example, talks HTTP to it as a browser would, and opens Socket.IO connections.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const DEADLINE = 10_000;
+
+export const EXAMPLES = ["axum", "hyper"];
+
+export const TRANSPORTS = {
+  websocket: ["websocket"],
+  polling: ["polling"],
+  "polling with upgrade": ["polling", "websocket"],
+};
+
+/** Rejects when `promise` takes longer than any working server does. */
+export function soon(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`never came: ${what}`)), DEADLINE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** The arguments of the next event of this name. */
+export function next(socket, event) {
+  return soon(new Promise((resolve) => socket.once(event, (...args) => resolve(args))), event);
+}
+
+/** An acknowledged event. */
+export function ask(socket, event) {
+  return socket.timeout(DEADLINE).emitWithAck(event);
+}
+
+export class Server {
+  static async start(example, env = {}) {
+    const server = new Server();
+    const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
+    server.process = spawn(`${target}/debug/examples/${example}`, {
+      env: { ...process.env, PORT: "0", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    server.log = "";
+    server.process.stderr.on("data", (chunk) => (server.log += chunk));
+    server.sockets = [];
+    const lines = createInterface({ input: server.process.stdout });
+    const [line] = await soon(once(lines, "line"), "the line that says where it listens");
+    server.url = line.match(/^listening on (http:\/\/127\.0\.0\.1:\d+)$/)[1];
+    return server;
+  }
+
+  /** Waits until the log says this. */
+  async logged(pattern) {
+    const said = new Promise((resolve) => {
+      const look = () => pattern.test(this.log) && resolve();
+      this.process.stderr.on("data", look);
+      look();
+    });
+    await soon(said, `${pattern} in the log`);
+  }
+
+  /** Ends it with Ctrl-C; gives the exit code. */
+  async stop() {
+    for (const socket of this.sockets) socket.disconnect();
+    return this.interrupt();
+  }
+
+  async interrupt() {
+    const exited = once(this.process, "exit");
+    this.process.kill("SIGINT");
+    const [code, signal] = await soon(exited, "the end of the server").catch((error) => {
+      this.process.kill("SIGKILL");
+      throw error;
+    });
+    return signal ?? code;
+  }
+
+  /** An HTTP request without following redirects. */
+  fetch(method, path, { cookie, form, headers = {} } = {}) {
+    return fetch(this.url + path, {
+      method,
+      redirect: "manual",
+      headers: { ...(cookie && { cookie }), ...headers },
+      body: form && new URLSearchParams(form),
+    });
+  }
+
+  /** Signs in; gives the cookie as a browser sends it back. */
+  async login(name, cookie) {
+    const answer = await this.fetch("POST", "/login", { cookie, form: { name } });
+    if (answer.status !== 303) throw new Error(`/login answered ${answer.status}`);
+    return answer.headers.get("set-cookie").split(";")[0];
+  }
+
+  async token(cookie) {
+    const answer = await this.fetch("POST", "/token", { cookie });
+    return (await answer.json()).token;
+  }
+
+  /** A Socket.IO connection, closed with the server. Listen before it connects. */
+  socket(namespace, { cookie, headers = {}, ...options } = {}) {
+    const socket = io(this.url + namespace, {
+      forceNew: true,
+      reconnection: false,
+      extraHeaders: { ...(cookie && { cookie }), ...headers },
+      ...options,
+    });
+    this.sockets.push(socket);
+    return socket;
+  }
+
+  /** Connects, and gives the socket with what came as `session`. */
+  async connect(namespace, options) {
+    const socket = this.socket(namespace, options);
+    const refused = next(socket, "connect_error").then(([error]) => {
+      throw new Error(`refused: ${error.message}`);
+    });
+    const [session] = await Promise.race([next(socket, "session"), refused]);
+    refused.catch(() => {});
+    return { socket, session };
+  }
+
+  /** Connects, is refused, and gives the message. */
+  async refused(namespace, options) {
+    const socket = this.socket(namespace, options);
+    const connected = next(socket, "connect").then(() => {
+      throw new Error("connected");
+    });
+    const [error] = await Promise.race([next(socket, "connect_error"), connected]);
+    connected.catch(() => {});
+    socket.disconnect();
+    return error.message;
+  }
+}
