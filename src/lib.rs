@@ -12,6 +12,8 @@ mod rejection;
 mod session;
 mod socketio;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "axum")]
 pub use self::http::RequestSessionError;

@@ -1,0 +1,255 @@
+//! The laws that only calls at the same time can break.
+
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use super::{DEADLINE, LONG, Law, TestData};
+use crate::{
+    id::SessionId,
+    store::{Saved, SessionStore},
+};
+
+const ROUNDS: usize = 20;
+const TASKS: u64 = 8;
+
+/// `rename` is atomic against saves: what was saved is in the renamed session, or the save was told
+/// that the session is gone; data and TTL come along; a taken id is refused.
+pub async fn rename_is_atomic_against_saves<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("rename is atomic against saves");
+    for _ in 0..ROUNDS {
+        let old = law
+            .create(&*store, &S::Data::sample(0, "renamed"), LONG)
+            .await;
+        let new = SessionId::generate().expect("randomness");
+        let saving = tokio::spawn(count_up(store.clone(), law, old.clone()));
+        // Somewhere in the middle of the saves.
+        for _ in 0..fastrand::usize(0..20) {
+            tokio::task::yield_now().await;
+        }
+        let renamed = law.call("rename", store.rename(&old, &new)).await;
+        law.check(renamed, "a session that exists was not renamed");
+        let acknowledged = law.joined(saving).await;
+        law.check(
+            law.load(&*store, &old).await.is_none(),
+            "the session is still under its old id",
+        );
+        let record = law.must_load(&*store, &new).await;
+        law.check(
+            record.data.number() == acknowledged,
+            "a save that succeeded is not in the renamed session",
+        );
+        law.check(
+            record.ttl.is_none_or(|ttl| ttl <= LONG && ttl > LONG / 2),
+            "the time to live did not come along",
+        );
+        let saved = law
+            .call("save", store.save(&new, &record.data, &record.revision))
+            .await;
+        law.check(
+            matches!(saved, Saved::Saved(_)),
+            "the loaded revision of a renamed session can't be saved",
+        );
+    }
+    let one = law.create(&*store, &S::Data::sample(1, "one"), LONG).await;
+    let two = law.create(&*store, &S::Data::sample(2, "two"), LONG).await;
+    let renamed = store.rename(&one, &two).await;
+    law.check(renamed.is_err(), "a taken id was given to another session");
+    let (one, two) = (
+        law.load(&*store, &one).await,
+        law.must_load(&*store, &two).await,
+    );
+    law.check(
+        one.is_some_and(|one| one.data.number() == 1) && two.data.number() == 2,
+        "a refused renaming changed a session",
+    );
+}
+
+/// Saves one after the other until the session is gone; gives the last number that was saved.
+async fn count_up<S>(store: Arc<S>, law: Law, id: SessionId) -> u64
+where
+    S: SessionStore<Data: TestData>,
+{
+    let mut number = 0;
+    while let Some(record) = law.load(&*store, &id).await {
+        let mut data = S::Data::clone(&record.data);
+        data.set_number(number + 1);
+        match law
+            .call("save", store.save(&id, &data, &record.revision))
+            .await
+        {
+            Saved::Saved(_) => number += 1,
+            Saved::Conflict => law.broken("a save was a conflict though nobody else saved"),
+            Saved::Gone => break,
+        }
+    }
+    number
+}
+
+/// `delete` wins: no save brings a session back, whether it comes later or at the same time.
+pub async fn delete_wins<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("delete wins");
+    for _ in 0..ROUNDS {
+        let id = law
+            .create(&*store, &S::Data::sample(0, "deleted"), LONG)
+            .await;
+        let record = law.must_load(&*store, &id).await;
+        let saving = tokio::spawn(count_up(store.clone(), law, id.clone()));
+        for _ in 0..fastrand::usize(0..20) {
+            tokio::task::yield_now().await;
+        }
+        law.check(
+            law.call("delete", store.delete(&id)).await,
+            "a session that exists was not deleted",
+        );
+        law.joined(saving).await;
+        let saved = law
+            .call("save", store.save(&id, &record.data, &record.revision))
+            .await;
+        law.check(saved == Saved::Gone, "a deleted session was saved");
+        let touched = law.call("touch", store.touch(&id, LONG)).await;
+        law.check(!touched, "a deleted session was touched");
+        law.check(
+            law.load(&*store, &id).await.is_none(),
+            "a deleted session came back",
+        );
+    }
+}
+
+/// Concurrent updates lose nothing: of many tasks that load, add one and save until it succeeds,
+/// every one is in the sum.
+pub async fn concurrent_updates_lose_nothing<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("concurrent updates lose nothing");
+    let id = law
+        .create(&*store, &S::Data::sample(0, "counted"), LONG)
+        .await;
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| tokio::spawn(add(store.clone(), law, id.clone(), ROUNDS)))
+        .collect();
+    for task in tasks {
+        law.joined(task).await;
+    }
+    let record = law.must_load(&*store, &id).await;
+    let expected = TASKS * ROUNDS as u64;
+    law.check(
+        record.data.number() == expected,
+        &format!("of {expected} updates {} are there", record.data.number()),
+    );
+}
+
+async fn add<S>(store: Arc<S>, law: Law, id: SessionId, times: usize)
+where
+    S: SessionStore<Data: TestData>,
+{
+    for _ in 0..times {
+        loop {
+            let record = law.must_load(&*store, &id).await;
+            let mut data = S::Data::clone(&record.data);
+            data.set_number(data.number() + 1);
+            match law
+                .call("save", store.save(&id, &data, &record.revision))
+                .await
+            {
+                Saved::Saved(_) => break,
+                Saved::Conflict => {
+                    let pause = Duration::from_micros(fastrand::u64(0..500));
+                    tokio::time::sleep(pause).await;
+                }
+                Saved::Gone => law.broken("a session vanished"),
+            }
+        }
+    }
+}
+
+/// A dropped call leaves nothing half done: it has happened, or not.
+pub async fn dropped_calls_leave_nothing_half_done<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("a dropped call leaves nothing half done");
+    let (old, new) = (S::Data::sample(1, "before"), S::Data::sample(2, "after"));
+    for polls in 0..6 {
+        let id = SessionId::generate().expect("randomness");
+        drop_after(polls, store.create(&id, &old, LONG)).await;
+        let created = settled(law, &*store, &id).await;
+        law.check(
+            created.is_none_or(|data| data == old),
+            "a dropped create left something else",
+        );
+
+        let id = law.create(&*store, &old, LONG).await;
+        let record = law.must_load(&*store, &id).await;
+        drop_after(polls, store.save(&id, &new, &record.revision)).await;
+        settled(law, &*store, &id).await;
+        let after = law.must_load(&*store, &id).await;
+        let unchanged = *after.data == old && after.revision == record.revision;
+        let saved = *after.data == new && after.revision != record.revision;
+        law.check(unchanged || saved, "a dropped save left something else");
+
+        let other = SessionId::generate().expect("randomness");
+        drop_after(polls, store.rename(&id, &other)).await;
+        let (here, there) = (
+            settled(law, &*store, &id).await,
+            settled(law, &*store, &other).await,
+        );
+        law.check(
+            here.is_some() != there.is_some(),
+            "after a dropped rename the session is not under exactly one id",
+        );
+    }
+}
+
+/// Polls a call so many times at most, then drops it.
+async fn drop_after<R>(polls: usize, call: impl Future<Output = R>) {
+    let mut call = pin!(call);
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+        if polled.is_ready() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// What is there when a dropped call has no effect any more: two loads in a row agree.
+async fn settled<S>(law: Law, store: &S, id: &SessionId) -> Option<S::Data>
+where
+    S: SessionStore<Data: TestData>,
+{
+    let mut last = law.load(store, id).await;
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = law.load(store, id).await;
+        let same = match (&last, &now) {
+            (Some(last), Some(now)) => last.revision == now.revision && last.data == now.data,
+            (None, None) => true,
+            _ => false,
+        };
+        last = now;
+        if same {
+            break;
+        }
+    }
+    last.map(|record| S::Data::clone(&record.data))
+}
+
+impl Law {
+    /// The end of a task, whose panic is passed on.
+    async fn joined<R>(self, task: tokio::task::JoinHandle<R>) -> R {
+        match tokio::time::timeout(DEADLINE * 3, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => self.broken("a task was cancelled"),
+            },
+            Err(_) => self.broken("it did not end"),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! The laws that one call after another shows.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{DEADLINE, LONG, Law, SHORT, TestData};
+use crate::{
+    id::SessionId,
+    store::{Change, Changes, Created, Revision, Saved, SessionStore, StoreError, StoreErrorKind},
+};
+
+/// `create` never overwrites: of a taken id it says so, and leaves the session as it is.
+pub async fn create_never_overwrites<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("create never overwrites");
+    let (first, second) = (S::Data::sample(1, "first"), S::Data::sample(2, "second"));
+    let id = law.create(&*store, &first, LONG).await;
+    let created = law.call("create", store.create(&id, &second, SHORT)).await;
+    law.check(created == Created::Taken, "a taken id was created again");
+    let record = law.must_load(&*store, &id).await;
+    law.check(*record.data == first, "the data was overwritten");
+    law.check(
+        record.ttl.is_none_or(|ttl| ttl > SHORT),
+        "the time to live was overwritten",
+    );
+}
+
+/// Expired is gone: to load, save, touch, rename and delete, and the id may be created again.
+pub async fn expired_is_gone<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("expired is gone");
+    let data = S::Data::sample(1, "short-lived");
+    let id = law.create(&*store, &data, SHORT).await;
+    let Some(record) = law.load(&*store, &id).await else {
+        law.broken("the session was gone before its time")
+    };
+    law.check(
+        record.ttl.is_some_and(|ttl| ttl <= SHORT),
+        "the time to live is not what was asked for",
+    );
+    law.wait_until_gone(&*store, &id).await;
+    let saved = law
+        .call("save", store.save(&id, &data, &record.revision))
+        .await;
+    law.check(saved == Saved::Gone, "an expired session was saved");
+    let touched = law.call("touch", store.touch(&id, LONG)).await;
+    law.check(!touched, "an expired session was touched");
+    let new = SessionId::generate().expect("randomness");
+    let renamed = law.call("rename", store.rename(&id, &new)).await;
+    law.check(!renamed, "an expired session was renamed");
+    let deleted = law.call("delete", store.delete(&id)).await;
+    law.check(!deleted, "an expired session was said to be deleted");
+    let created = law.call("create", store.create(&id, &data, LONG)).await;
+    law.check(
+        created == Created::Created,
+        "the id of an expired session stays taken",
+    );
+}
+
+/// `save` is a compare-and-swap and keeps the TTL.
+pub async fn save_is_compare_and_swap_and_keeps_the_ttl<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("save is compare-and-swap and keeps the TTL");
+    let data = |number| S::Data::sample(number, "saved");
+    let id = law.create(&*store, &data(1), LONG).await;
+    let before = law.must_load(&*store, &id).await;
+    let again = law.must_load(&*store, &id).await;
+    law.check(
+        before.revision == again.revision,
+        "two loads without a change gave two revisions",
+    );
+    let saved = law
+        .call("save", store.save(&id, &data(2), &before.revision))
+        .await;
+    let Saved::Saved(revision) = saved else {
+        law.broken("a save of the loaded revision was refused")
+    };
+    law.check(revision != before.revision, "a save kept the revision");
+    let after = law.must_load(&*store, &id).await;
+    law.check(*after.data == data(2), "what was saved is not there");
+    law.check(
+        after.revision == revision,
+        "the revision that save gave is not the one that load gives",
+    );
+    let (ttl, old) = (after.ttl.unwrap_or(LONG), before.ttl.unwrap_or(LONG));
+    law.check(
+        ttl <= old && ttl + Duration::from_mins(1) > old,
+        "a save changed when the session expires",
+    );
+    let saved = law
+        .call("save", store.save(&id, &data(3), &before.revision))
+        .await;
+    law.check(saved == Saved::Conflict, "a stale revision was saved");
+    let record = law.must_load(&*store, &id).await;
+    law.check(
+        *record.data == data(2),
+        "a save that was a conflict changed the data",
+    );
+    // The same data again: whoever loaded before it must still be told that somebody saved since,
+    // or see that nothing changed.
+    let saved = law.call("save", store.save(&id, &data(2), &revision)).await;
+    law.check(
+        matches!(saved, Saved::Saved(_)),
+        "a save of the same data was refused",
+    );
+}
+
+/// `save` and `touch` never create.
+pub async fn save_and_touch_never_create<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("save and touch never create");
+    let data = S::Data::sample(1, "never");
+    let other = law.create(&*store, &data, LONG).await;
+    let revision = law.must_load(&*store, &other).await.revision;
+    for revision in [revision, Revision::from(0), Revision::from(Vec::new())] {
+        let id = SessionId::generate().expect("randomness");
+        let saved = law.call("save", store.save(&id, &data, &revision)).await;
+        law.check(saved == Saved::Gone, "save did not say that there is none");
+        law.check(
+            law.load(&*store, &id).await.is_none(),
+            "save created a session",
+        );
+    }
+    let id = SessionId::generate().expect("randomness");
+    let touched = law.call("touch", store.touch(&id, LONG)).await;
+    law.check(!touched, "touch did not say that there is none");
+    law.check(
+        law.load(&*store, &id).await.is_none(),
+        "touch created a session",
+    );
+}
+
+/// `touch` never shortens a life, and lengthens a shorter one.
+pub async fn touch_never_shortens<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("touch never shortens");
+    let data = S::Data::sample(1, "touched");
+    let id = law.create(&*store, &data, LONG).await;
+    let before = law.must_load(&*store, &id).await;
+    let touched = law.call("touch", store.touch(&id, SHORT)).await;
+    law.check(touched, "touch did not say that the session exists");
+    let after = law.must_load(&*store, &id).await;
+    law.check(
+        after.ttl.is_none_or(|ttl| ttl > LONG / 2),
+        "touch shortened a life",
+    );
+    law.check(
+        *after.data == data && after.revision == before.revision,
+        "touch changed the data or its revision",
+    );
+    let touched = law.call("touch", store.touch(&id, LONG * 3)).await;
+    law.check(touched, "touch did not say that the session exists");
+    let after = law.must_load(&*store, &id).await;
+    law.check(
+        after.ttl.is_none_or(|ttl| ttl > LONG * 2),
+        "touch did not lengthen a shorter life",
+    );
+}
+
+/// Ids and data of awkward shapes survive.
+pub async fn awkward_ids_and_data_survive<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("ids and data of awkward shapes survive");
+    let long = "x".repeat(SessionId::MAX_LEN - 22);
+    let big = "0123456789abcdef".repeat(1024);
+    let texts = [
+        "",
+        " ",
+        "\0",
+        "é😀\u{202e}",
+        "\"'\\\n\r\t",
+        "{}[]*?%_$1:;--",
+        &big,
+    ];
+    let ends = [
+        "",
+        "!#$%&'()+-./",
+        ":<=>@^_`|~",
+        "s:abc.def/+=",
+        &long,
+        "A",
+        "a",
+    ];
+    let mut made = Vec::new();
+    for (number, (text, end)) in (0..).zip(texts.iter().zip(ends)) {
+        // Distinct in each run, though what follows is always the same; the last two differ in case.
+        let head = match end {
+            "a" | "A" => "case",
+            _ => "",
+        };
+        let unique = match made.last() {
+            Some((id, _)) if end == "a" => {
+                let id: &SessionId = id;
+                id.expose()[..22].to_owned()
+            }
+            _ => SessionId::generate()
+                .expect("randomness")
+                .expose()
+                .to_owned(),
+        };
+        let head = if end.len() > 100 { "" } else { head };
+        let id: SessionId = format!("{unique}{head}{end}").parse().expect("a valid id");
+        let data = S::Data::sample(u64::MAX - number, text);
+        let created = law.call("create", store.create(&id, &data, LONG)).await;
+        law.check(created == Created::Created, "an awkward id was taken");
+        made.push((id, data));
+    }
+    for (id, data) in &made {
+        let record = law.must_load(&*store, id).await;
+        law.check(record.data.as_ref() == data, "data did not survive");
+        law.check(
+            law.call("delete", store.delete(id)).await,
+            "a session with an awkward id was not deleted",
+        );
+    }
+}
+
+/// Changes are reported, when the store says that it reports them: of data, of the time to live, a
+/// deletion, a renaming of both ids, and a creation of what was read while it was missing.
+pub async fn changes_are_reported<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("changes are reported");
+    let Some(mut feed) = store.changes() else {
+        return;
+    };
+    // Something that is not reported tells when the feed is ready, or that it is so at once.
+    ready(&mut feed).await;
+    let data = S::Data::sample(1, "reported");
+    let missing = SessionId::generate().expect("randomness");
+    law.load(&*store, &missing).await;
+    let created = law
+        .call("create", store.create(&missing, &data, LONG))
+        .await;
+    law.check(created == Created::Created, "a new id was taken");
+    reported(
+        law,
+        &mut feed,
+        &missing,
+        "a creation of what was read while missing",
+    )
+    .await;
+
+    let id = law.create(&*store, &data, LONG).await;
+    let record = law.must_load(&*store, &id).await;
+    let saved = law
+        .call(
+            "save",
+            store.save(&id, &S::Data::sample(2, "x"), &record.revision),
+        )
+        .await;
+    law.check(matches!(saved, Saved::Saved(_)), "a save was refused");
+    reported(law, &mut feed, &id, "a save").await;
+
+    law.must_load(&*store, &id).await;
+    law.call("touch", store.touch(&id, LONG * 2)).await;
+    reported(law, &mut feed, &id, "a touch").await;
+
+    let new = SessionId::generate().expect("randomness");
+    law.must_load(&*store, &id).await;
+    law.load(&*store, &new).await;
+    law.call("rename", store.rename(&id, &new)).await;
+    reported_all(law, &mut feed, &[&id, &new], "a renaming, of each id").await;
+
+    law.must_load(&*store, &new).await;
+    law.call("delete", store.delete(&new)).await;
+    reported(law, &mut feed, &new, "a deletion").await;
+}
+
+/// A feed may begin with `Lost`; then it is ready when it says `Lagged`.
+async fn ready(feed: &mut Changes) {
+    let lost = tokio::time::timeout(SHORT, feed.next()).await;
+    if matches!(lost, Ok(Some(Change::Lost))) {
+        let back = async { while !matches!(feed.next().await, Some(Change::Lagged) | None) {} };
+        let _ = tokio::time::timeout(DEADLINE, back).await;
+    }
+}
+
+async fn reported(law: Law, feed: &mut Changes, id: &SessionId, what: &str) {
+    reported_all(law, feed, &[id], what).await;
+}
+
+async fn reported_all(law: Law, feed: &mut Changes, ids: &[&SessionId], what: &str) {
+    let mut left = ids.to_vec();
+    let all = async {
+        while !left.is_empty() {
+            match feed.next().await {
+                Some(Change::Session(changed)) => left.retain(|id| **id != changed),
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        true
+    };
+    match tokio::time::timeout(DEADLINE / 2, all).await {
+        Ok(true) => {}
+        Ok(false) => law.broken("the feed ended"),
+        Err(_) => law.broken(&format!("{what} was not reported")),
+    }
+}
+
+/// Every call ends: of a session that exists, and of one that never did.
+pub async fn every_call_ends<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("every call ends");
+    let data = S::Data::sample(1, "ends");
+    let existing = law.create(&*store, &data, LONG).await;
+    let revision = law.must_load(&*store, &existing).await.revision;
+    let missing = SessionId::generate().expect("randomness");
+    let new = SessionId::generate().expect("randomness");
+    for id in [&missing, &existing] {
+        law.load(&*store, id).await;
+        let _ = law.call("save", store.save(id, &data, &revision)).await;
+        law.call("touch", store.touch(id, LONG)).await;
+        law.call("rename", store.rename(id, &new)).await;
+        law.call("delete", store.delete(id)).await;
+    }
+    law.call("delete", store.delete(&new)).await;
+}
+
+/// A store that only reads does just that: it loads what is there, says `Unsupported` to all else,
+/// and changes nothing.
+pub async fn read_only_stores_only_read<S>(store: S, id: SessionId)
+where
+    S: SessionStore<Data: PartialEq>,
+{
+    let law = Law("read-only stores only read");
+    let before = law.must_load(&store, &id).await;
+    let missing = SessionId::generate().expect("randomness");
+    law.check(
+        law.load(&store, &missing).await.is_none(),
+        "there is a session of a random id",
+    );
+    let data = &before.data;
+    refused(law, "create", store.create(&missing, data, LONG).await);
+    refused(law, "save", store.save(&id, data, &before.revision).await);
+    refused(law, "touch", store.touch(&id, LONG * 100).await);
+    refused(law, "rename", store.rename(&id, &missing).await);
+    refused(law, "delete", store.delete(&id).await);
+    let after = law.must_load(&store, &id).await;
+    law.check(
+        after.data == before.data && after.revision == before.revision,
+        "a refused call changed the session",
+    );
+    law.check(
+        law.load(&store, &missing).await.is_none(),
+        "a refused call created a session",
+    );
+}
+
+fn refused<R>(law: Law, call: &str, answer: Result<R, StoreError>) {
+    let unsupported = answer.is_err_and(|error| error.kind() == StoreErrorKind::Unsupported);
+    law.check(
+        unsupported,
+        &format!("{call} was not refused as unsupported"),
+    );
+}

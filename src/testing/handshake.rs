@@ -1,0 +1,140 @@
+//! Handshakes and credentials for tests.
+
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header::COOKIE, request::Parts};
+use serde_json::Value;
+
+use crate::{
+    extractor::SignedCookie,
+    handshake::{AuthPayload, Handshake},
+    id::SessionId,
+};
+
+/// Builds a [`Handshake`], for unit tests of extractors.
+///
+/// Values that no HTTP message can hold make it panic, as tests do.
+///
+/// ```
+/// use serde_json::json;
+/// use socketioxide_session::testing::HandshakeBuilder;
+///
+/// let handshake = HandshakeBuilder::socket("/chat")
+///     .cookie("theme", "dark")
+///     .query("token", "from-the-query")
+///     .auth(json!({ "token": "from-auth" }))
+///     .origin("https://app.example.com");
+///
+/// handshake.with(|handshake| {
+///     assert_eq!(handshake.namespace(), Some("/chat"));
+///     assert_eq!(handshake.query("token").next(), Some("from-the-query"));
+/// });
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct HandshakeBuilder {
+    parts: Parts,
+    namespace: Option<String>,
+    auth: Option<Value>,
+    cookies: Vec<String>,
+}
+
+impl HandshakeBuilder {
+    /// A client that connects to a Socket.IO namespace over a WebSocket, from `example.com` to
+    /// `example.com`, but with no `Origin`.
+    pub fn socket(namespace: &str) -> Self {
+        let builder = Self::request("/socket.io/?EIO=4&transport=websocket");
+        Self {
+            namespace: Some(namespace.to_owned()),
+            ..builder
+        }
+    }
+
+    /// An ordinary HTTP request: `GET`, to `example.com`.
+    pub fn request(uri: &str) -> Self {
+        let request = Request::get(uri).header("host", "example.com");
+        let request = request.body(()).expect("this is no URI");
+        Self {
+            parts: request.into_parts().0,
+            namespace: None,
+            auth: None,
+            cookies: Vec::new(),
+        }
+    }
+
+    /// With another method.
+    pub fn method(mut self, method: Method) -> Self {
+        self.parts.method = method;
+        self
+    }
+
+    /// With a header field, in addition to those of the same name.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name: HeaderName = name.parse().expect("this is no name of a header field");
+        let value = HeaderValue::from_bytes(value.as_ref());
+        let value = value.expect("this is no value of a header field");
+        self.parts.headers.append(name, value);
+        self
+    }
+
+    /// From a page of this origin.
+    pub fn origin(self, origin: &str) -> Self {
+        self.header("origin", origin)
+    }
+
+    /// With a cookie. All cookies travel in one header field; for several, use
+    /// [`header`](Self::header).
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        self.cookies.push(format!("{name}={value}"));
+        let all = HeaderValue::try_from(self.cookies.join("; "));
+        let all = all.expect("this is no value of a header field");
+        self.parts.headers.insert(COOKIE, all);
+        self
+    }
+
+    /// With a session's cookie.
+    pub fn session_cookie(self, cookie: &SignedCookie, id: &SessionId) -> Self {
+        let issued = cookie.issue(id);
+        self.cookie(issued.name(), issued.value())
+    }
+
+    /// With another parameter in the query string, as it is.
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        let uri = &self.parts.uri;
+        let separator = if uri.query().is_some() { '&' } else { '?' };
+        let uri: Result<Uri, _> = format!("{uri}{separator}{name}={value}").parse();
+        self.parts.uri = uri.expect("this is no query parameter");
+        self
+    }
+
+    /// With an `auth` payload.
+    pub fn auth(mut self, auth: Value) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Calls `f` with the handshake.
+    pub fn with<R>(&self, f: impl FnOnce(&Handshake<'_>) -> R) -> R {
+        let payload = self.auth.clone().map(AuthPayload::from);
+        let mut handshake = Handshake::from_parts(&self.parts);
+        if let Some(namespace) = &self.namespace {
+            handshake = handshake.with_namespace(namespace);
+        }
+        if let Some(payload) = &payload {
+            handshake = handshake.with_auth(payload);
+        }
+        f(&handshake)
+    }
+
+    /// The request, for what takes one: [`SessionBridge::from_request`](crate::SessionBridge::from_request).
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+}
+
+/// The value of the `Cookie` header field of a browser that has this session.
+#[must_use]
+pub fn cookie_header(cookie: &SignedCookie, id: &SessionId) -> HeaderValue {
+    let issued = cookie.issue(id);
+    let pair = format!("{}={}", issued.name(), issued.value());
+    HeaderValue::try_from(pair).expect("a cookie name, base64 and a session id are visible ASCII")
+}
