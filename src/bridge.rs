@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
-
 use crate::{
     extractor::SessionIdExtractor,
     handshake::Handshake,
@@ -78,19 +76,6 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             .inspect_err(|rejection| self.report(rejection, handshake))?;
         session.used();
         Ok(session)
-    }
-
-    /// Finds the session of an HTTP request: [`resolve`](Self::resolve) for servers without axum.
-    /// When the [layer](Self::layer) has seen the request, it is resolved once.
-    ///
-    /// # Errors
-    ///
-    /// As [`resolve`](Self::resolve).
-    pub async fn from_request(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        match crate::http::resolved_by_layer(parts) {
-            Some(resolved) => resolved.get(parts).await,
-            None => self.resolve(&Handshake::from_parts(parts)).await,
-        }
     }
 
     /// Makes a new session that lives for the bridge's [`ttl`](SessionBridgeBuilder::ttl).

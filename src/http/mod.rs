@@ -17,6 +17,21 @@ use crate::{
     bridge::SessionBridge, handshake::Handshake, rejection::SessionRejection, session::Session,
 };
 
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Finds the session of an HTTP request: [`resolve`](Self::resolve) for servers without axum.
+    /// When the [layer](Self::layer) has seen the request, it is resolved once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
+    pub async fn from_request(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
+        match resolved_by_layer(parts) {
+            Some(resolved) => resolved.get(parts).await,
+            None => self.resolve(&Handshake::from_parts(parts)).await,
+        }
+    }
+}
+
 /// The session of one request, found when somebody first asks for it.
 pub(crate) struct LazySession<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,

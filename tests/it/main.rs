@@ -1,3 +1,12 @@
 //! The integration tests, in one binary.
 
+mod auth_payload;
 mod conformance;
+mod cookie;
+mod extractors;
+mod http;
+mod imports;
+mod origin;
+mod store_faults;
+mod support;
+mod token;

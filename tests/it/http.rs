@@ -1,0 +1,217 @@
+//! Sessions in ordinary HTTP requests.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{Router, body::Body, http::Request, response::Response, routing::get};
+use http_body_util::BodyExt as _;
+use socketioxide_session::{
+    Keyring, MaybeSession, MemoryStore, RequestSessionError, SecretKey, Session, SessionBridge,
+    SessionId, SessionRejection, SignedCookie, StoreErrorKind,
+    testing::{Call, Fault, Faults, FaultyStore, HandshakeBuilder, cookie_header},
+};
+use tower::ServiceExt as _;
+
+struct App {
+    sessions: SessionBridge<String>,
+    cookie: SignedCookie,
+    faults: Faults,
+}
+
+impl App {
+    fn new() -> Self {
+        let keys = Keyring::new(SecretKey::generate().unwrap());
+        let cookie = SignedCookie::new("sid", &keys).unwrap();
+        let (store, faults) = FaultyStore::new(MemoryStore::<String>::new());
+        let sessions = SessionBridge::builder(cookie.clone(), store).build();
+        Self {
+            sessions,
+            cookie,
+            faults,
+        }
+    }
+
+    async fn ask(&self, router: Router, id: Option<&SessionId>) -> (u16, String, Response) {
+        let mut request = Request::get("/");
+        if let Some(id) = id {
+            request = request.header("cookie", cookie_header(&self.cookie, id));
+        }
+        let answer = router.oneshot(request.body(Body::empty()).unwrap()).await;
+        let (parts, body) = answer.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        (
+            parts.status.as_u16(),
+            body,
+            Response::from_parts(parts, Body::empty()),
+        )
+    }
+}
+
+fn router<T: Send + Sync + 'static>(
+    sessions: &SessionBridge<T>,
+    handler: axum::routing::MethodRouter,
+) -> Router {
+    Router::new().route("/", handler).layer(sessions.layer())
+}
+
+#[tokio::test]
+async fn a_request_is_resolved_when_somebody_asks_and_once() {
+    let app = App::new();
+    let ann = app.sessions.create("Ann".into()).await.unwrap();
+    let nobody_asks = router(&app.sessions, get(async || "page"));
+    let (status, ..) = app.ask(nobody_asks, Some(ann.id())).await;
+    assert_eq!((status, app.faults.calls(Call::Load)), (200, 0));
+
+    let three_ask = router(
+        &app.sessions,
+        get(
+            async |one: Session<String>,
+                   two: MaybeSession<String>,
+                   three: Option<Session<String>>| {
+                let (two, three) = (two.0.unwrap(), three.unwrap());
+                format!("{} {} {}", one.data(), two.data(), three.data())
+            },
+        ),
+    );
+    let (_, body, _) = app.ask(three_ask, Some(ann.id())).await;
+    assert_eq!((&*body, app.faults.calls(Call::Load)), ("Ann Ann Ann", 1));
+}
+
+#[tokio::test]
+async fn rejections_are_json_with_their_status() {
+    let app = App::new();
+    let router = || {
+        router(
+            &app.sessions,
+            get(async |user: Session<String>| user.data().clone()),
+        )
+    };
+    let (status, body, answer) = app.ask(router(), None).await;
+    assert_eq!((status, &*body), (401, r#"{"error":"NO_COOKIE"}"#));
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+
+    let unknown = SessionId::generate().unwrap();
+    let (status, body, _) = app.ask(router(), Some(&unknown)).await;
+    assert_eq!((status, &*body), (401, r#"{"error":"NO_SESSION"}"#));
+
+    app.faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
+    let (status, body, _) = app.ask(router(), Some(&unknown)).await;
+    assert_eq!((status, &*body), (503, r#"{"error":"STORE_ERROR"}"#));
+}
+
+#[tokio::test]
+async fn no_session_is_none_and_a_failure_is_not() {
+    let app = App::new();
+    let optional = || {
+        router(
+            &app.sessions,
+            get(
+                async |one: Option<Session<String>>, two: MaybeSession<String>| {
+                    assert_eq!(one.is_some(), two.0.is_some());
+                    one.map_or("nobody".to_owned(), |one| one.data().clone())
+                },
+            ),
+        )
+    };
+    let ann = app.sessions.create("Ann".into()).await.unwrap();
+    let unknown = SessionId::generate().unwrap();
+    for (id, expected) in [
+        (None, "nobody"),
+        (Some(&unknown), "nobody"),
+        (Some(ann.id()), "Ann"),
+    ] {
+        let (status, body, _) = app.ask(optional(), id).await;
+        assert_eq!((status, &*body), (200, expected));
+    }
+    app.faults.on(Call::Load, Fault::Hang);
+    let sessions = SessionBridge::builder(app.cookie.clone(), MemoryStore::<String>::new());
+    drop(sessions);
+    app.faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Decode));
+    let (status, body, _) = app.ask(optional(), Some(ann.id())).await;
+    assert_eq!((status, &*body), (503, r#"{"error":"STORE_ERROR"}"#));
+}
+
+#[tokio::test]
+async fn without_the_layer_a_handler_answers_500() {
+    let app = App::new();
+    for handler in [
+        get(async |user: Session<String>| user.data().clone()),
+        get(async |user: Result<Session<String>, RequestSessionError>| {
+            assert!(matches!(user, Err(RequestSessionError::MissingLayer)));
+            http::StatusCode::INTERNAL_SERVER_ERROR
+        }),
+        get(async |_: Option<Session<String>>| "never"),
+        get(async |_: MaybeSession<String>| "never"),
+    ] {
+        let router = Router::new().route("/", handler);
+        let (status, body, _) = app.ask(router, None).await;
+        assert_eq!((status, &*body), (500, ""));
+    }
+    // A layer of another type of session is no layer.
+    let cookie = app.cookie.clone();
+    let others = SessionBridge::builder(cookie, MemoryStore::<u32>::new()).build();
+    let router = router(
+        &others,
+        get(async |user: Session<String>| user.data().clone()),
+    );
+    assert_eq!(app.ask(router, None).await.0, 500);
+}
+
+#[tokio::test]
+async fn plain_parts_are_resolved_too() {
+    let app = App::new();
+    let ann = app.sessions.create("Ann".into()).await.unwrap();
+    let parts = HandshakeBuilder::request("/").session_cookie(&app.cookie, ann.id());
+    let session = app
+        .sessions
+        .from_request(&parts.into_parts())
+        .await
+        .unwrap();
+    assert_eq!(session.data(), "Ann");
+    let parts = HandshakeBuilder::request("/").into_parts();
+    let refused = app.sessions.from_request(&parts).await.unwrap_err();
+    assert!(matches!(refused, SessionRejection::NoCookie));
+    assert_eq!(
+        (refused.code(), refused.status().as_u16()),
+        ("NO_COOKIE", 401)
+    );
+}
+
+#[tokio::test]
+async fn errors_of_changes_are_responses() {
+    use axum::response::IntoResponse as _;
+    let app = App::new();
+    let ann = app.sessions.create("Ann".into()).await.unwrap();
+    ann.end().await.unwrap();
+    let gone = ann.update(|_| ()).await.unwrap_err();
+    assert_eq!(gone.into_response().status(), 401);
+    app.faults
+        .on(Call::Create, Fault::Error(StoreErrorKind::TooLarge));
+    let failed = app.sessions.create("Bob".into()).await.unwrap_err();
+    assert_eq!(failed.into_response().status(), 503);
+}
+
+#[tokio::test]
+async fn the_hook_sees_every_rejection() {
+    let app = App::new();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let (count, (told, mut hears)) = (seen.clone(), tokio::sync::mpsc::unbounded_channel());
+    let sessions = SessionBridge::builder(app.cookie.clone(), MemoryStore::<String>::new())
+        .on_rejection(move |rejection, handshake| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let path = handshake.uri().path().to_owned();
+            told.send((rejection.code(), path)).unwrap();
+        })
+        .build();
+    let parts = HandshakeBuilder::request("/page").into_parts();
+    sessions.from_request(&parts).await.unwrap_err();
+    let told = crate::support::soon("the hook ran", hears.recv()).await;
+    assert_eq!(told, Some(("NO_COOKIE", "/page".to_owned())));
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,49 @@
+//! What the process logs, so that tests can look for what must not be there.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use tracing_subscriber::EnvFilter;
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything that was logged by this crate at any level. The tests of one process share it, so
+/// look only for what is unique to a test.
+pub(crate) fn captured() -> String {
+    let bytes = buffer().0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Begins to capture.
+pub(crate) fn capture() {
+    buffer();
+}
+
+fn buffer() -> &'static Buffer {
+    static BUFFER: OnceLock<Buffer> = OnceLock::new();
+    BUFFER.get_or_init(|| {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        // Of socketioxide nothing: it logs what it gets, at DEBUG.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("socketioxide_session=trace"))
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .try_init();
+        buffer
+    })
+}

@@ -1,0 +1,30 @@
+//! A real server, and clients that speak to it in bytes of their own.
+
+pub(crate) mod check;
+pub(crate) mod log;
+pub(crate) mod polling;
+pub(crate) mod server;
+pub(crate) mod socket;
+
+use std::{future::Future, time::Duration};
+
+/// Longer than anything that works takes.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {
+    match tokio::time::timeout(DEADLINE, happens).await {
+        Ok(result) => result,
+        Err(_) => panic!("never happened: {what}"),
+    }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    soon(what, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
