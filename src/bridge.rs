@@ -98,7 +98,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         for _ in 0..CREATE_ATTEMPTS {
             let id = new_id()?;
             if self.live.store().create(&id, &data, ttl).await? == Created::Created {
-                let view = Live::view_of_created(data, ttl);
+                let view = self.live.view_of_created(&id, data, ttl);
                 return Ok(Session::new(self.live.clone(), id, view));
             }
         }

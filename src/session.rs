@@ -121,10 +121,7 @@ impl<T: Send + Sync + 'static> Session<T> {
     /// closed and its id is refused, and the deletion is tried again until it succeeds or the session
     /// has expired.
     pub async fn end(&self) -> Result<(), StoreError> {
-        let ended = self.live.end(&self.id).await;
-        // Where the session was not live, this handle has a flag of its own.
-        self.view.end.raise(EndReason::Deleted);
-        ended
+        self.live.end(&self.id).await
     }
 
     /// Whether the session has ended, as far as this node knows.

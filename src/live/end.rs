@@ -2,8 +2,14 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Weak,
+        atomic::{AtomicU8, Ordering},
+    },
 };
+
+use super::registry::Registry;
+use crate::id::SessionId;
 
 /// Why a session ended, as this node saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,8 +47,12 @@ impl fmt::Display for EndReason {
 }
 
 /// Whether a session has ended: shared by its entry and all handles, and outlives the entry.
-#[derive(Default)]
-pub(crate) struct EndFlag(AtomicU8);
+pub(crate) struct EndFlag<T> {
+    /// 0, or a reason's place in [`REASONS`] and one.
+    raised: AtomicU8,
+    id: SessionId,
+    registry: Weak<Registry<T>>,
+}
 
 const REASONS: [EndReason; 4] = [
     EndReason::Deleted,
@@ -51,23 +61,39 @@ const REASONS: [EndReason; 4] = [
     EndReason::StoreUnreachable,
 ];
 
-impl EndFlag {
+impl<T> EndFlag<T> {
+    pub(super) fn new(id: SessionId, registry: Weak<Registry<T>>) -> Self {
+        Self {
+            raised: AtomicU8::new(0),
+            id,
+            registry,
+        }
+    }
+
     pub(crate) fn reason(&self) -> Option<EndReason> {
-        let raised = self.0.load(Ordering::SeqCst);
+        let raised = self.raised.load(Ordering::SeqCst);
         REASONS.get(usize::from(raised).checked_sub(1)?).copied()
     }
 
     /// Raises the flag; `false` when it was raised before, whose reason then stays.
-    pub(crate) fn raise(&self, reason: EndReason) -> bool {
+    pub(super) fn raise(&self, reason: EndReason) -> bool {
         let raised = match reason {
             EndReason::Deleted => 1,
             EndReason::Expired => 2,
             EndReason::Rotated => 3,
             EndReason::StoreUnreachable => 4,
         };
-        self.0
+        self.raised
             .compare_exchange(0, raised, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
+    }
+}
+
+impl<T> Drop for EndFlag<T> {
+    fn drop(&mut self) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.forget(&self.id);
+        }
     }
 }
 
@@ -78,7 +104,8 @@ mod tests {
     #[test]
     fn the_first_reason_stays() {
         for reason in REASONS {
-            let flag = EndFlag::default();
+            let id = "an-id".parse().unwrap();
+            let flag = EndFlag::<()>::new(id, Weak::new());
             assert_eq!(flag.reason(), None);
             assert!(flag.raise(reason));
             assert!(!flag.raise(EndReason::Deleted));

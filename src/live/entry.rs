@@ -1,16 +1,12 @@
 //! One live session on this node: the state machine that everything else drives.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{EndReason, LoadError, end::EndFlag, registry::Registry, socket::LiveSocket};
+use super::{EndReason, LoadError, end::EndFlag, socket::LiveSocket};
 use crate::{
     id::SessionId,
     store::{Record, Revision},
@@ -105,13 +101,12 @@ pub(super) struct Due {
 /// It lives as long as somebody holds it; the registry only knows it.
 pub(super) struct Entry<T> {
     pub(super) id: SessionId,
-    pub(super) end: Arc<EndFlag>,
+    pub(super) end: Arc<EndFlag<T>>,
     /// Rings when the data has changed or the session has ended.
     pub(super) bell: Notify,
     /// Updates of one session queue here.
     pub(super) updates: tokio::sync::Mutex<()>,
     state: Mutex<State<T>>,
-    registry: Weak<Registry<T>>,
 }
 
 struct State<T> {
@@ -139,13 +134,12 @@ struct State<T> {
 }
 
 impl<T> Entry<T> {
-    pub(super) fn new(id: SessionId, registry: Weak<Registry<T>>) -> Self {
+    pub(super) fn new(id: SessionId, end: Arc<EndFlag<T>>) -> Self {
         Self {
             id,
-            end: Arc::default(),
+            end,
             bell: Notify::new(),
             updates: tokio::sync::Mutex::new(()),
-            registry,
             state: Mutex::new(State {
                 known: None,
                 trusted: None,
@@ -541,14 +535,6 @@ impl<T> State<T> {
         match known.checked.checked_add(max_stale) {
             Some(stale) if stale > Instant::now() => next.min(stale),
             _ => next,
-        }
-    }
-}
-
-impl<T> Drop for Entry<T> {
-    fn drop(&mut self) {
-        if let Some(registry) = self.registry.upgrade() {
-            registry.forget(&self.id);
         }
     }
 }

@@ -109,7 +109,7 @@ pub(crate) enum LoadError {
 
 /// What a handle holds on to: enough to know of the end, too little to keep an entry alive.
 pub(crate) struct View<T> {
-    pub(crate) end: Arc<EndFlag>,
+    pub(crate) end: Arc<EndFlag<T>>,
     entry: Weak<Entry<T>>,
     pub(crate) snapshot: Arc<Snapshot<T>>,
 }
@@ -190,25 +190,34 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// The view of a handle that was made here, of a session nobody has asked for yet.
-    pub(crate) fn view_of_created(data: T, ttl: Duration) -> View<T> {
+    pub(crate) fn view_of_created(&self, id: &SessionId, data: T, ttl: Duration) -> View<T> {
         let now = Instant::now();
-        View::unverified(&Snapshot {
+        let snapshot = Snapshot {
             data: Arc::new(data),
             revision: None,
             deadline: entry::deadline(now, ttl),
             checked: now,
-        })
+        };
+        self.unverified(id, &snapshot)
+    }
+
+    /// A view of a session of which this is known, under an id that was not asked for yet.
+    fn unverified(&self, id: &SessionId, known: &Snapshot<T>) -> View<T> {
+        View {
+            end: self.0.registry.end_flag(id),
+            entry: Weak::new(),
+            snapshot: Arc::new(Snapshot {
+                data: known.data.clone(),
+                revision: None,
+                deadline: known.deadline,
+                checked: known.checked,
+            }),
+        }
     }
 
     /// Why the session has ended, as far as this node knows.
     pub(crate) fn end_reason(&self, id: &SessionId, view: &View<T>) -> Option<EndReason> {
         if let Some(reason) = view.end.reason() {
-            return Some(reason);
-        }
-        if view.entry.strong_count() == 0
-            && let Some(entry) = self.0.registry.find(id)
-            && let Some(reason) = entry.end.reason()
-        {
             return Some(reason);
         }
         // The keeper ends it at its deadline; this is for when the keeper can't.
@@ -391,20 +400,6 @@ impl<T> Drop for Watching<T> {
 }
 
 impl<T> View<T> {
-    /// A view of a session of which this is known, under an id that was not asked for yet.
-    fn unverified(known: &Snapshot<T>) -> Self {
-        Self {
-            end: Arc::default(),
-            entry: Weak::new(),
-            snapshot: Arc::new(Snapshot {
-                data: known.data.clone(),
-                revision: None,
-                deadline: known.deadline,
-                checked: known.checked,
-            }),
-        }
-    }
-
     fn of(entry: &Arc<Entry<T>>, snapshot: Arc<Snapshot<T>>) -> Self {
         Self {
             end: entry.end.clone(),

@@ -7,54 +7,108 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::entry::Entry;
+use super::{end::EndFlag, entry::Entry};
 use crate::id::SessionId;
 
-/// Knows every entry, and keeps none alive.
+/// Knows every entry and every handle's flag, and keeps none alive.
 pub(super) struct Registry<T> {
-    entries: Mutex<HashMap<SessionId, Weak<Entry<T>>>>,
+    slots: Mutex<HashMap<SessionId, Slot<T>>>,
 }
+
+/// There is one as long as somebody holds the flag, and an entry does.
+struct Slot<T> {
+    entry: Weak<Entry<T>>,
+    end: Weak<EndFlag<T>>,
+}
+
+type Flag<T> = Arc<EndFlag<T>>;
 
 impl<T> Registry<T> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            entries: Mutex::new(HashMap::new()),
+            slots: Mutex::new(HashMap::new()),
         })
     }
 
     /// The entry of this session, made if there is none.
     pub(super) fn entry(self: &Arc<Self>, id: &SessionId) -> Arc<Entry<T>> {
-        let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get(id).and_then(Weak::upgrade) {
+        // Declared before the lock, so that it is dropped after it.
+        let _raised;
+        let mut slots = self.slots.lock();
+        if let Some(entry) = slots.get(id).and_then(|slot| slot.entry.upgrade()) {
             return entry;
         }
-        let entry = Arc::new(Entry::new(id.clone(), Arc::downgrade(self)));
-        entries.insert(id.clone(), Arc::downgrade(&entry));
+        let end;
+        (end, _raised) = self.flag(&mut slots, id);
+        let entry = Arc::new(Entry::new(id.clone(), end));
+        if let Some(slot) = slots.get_mut(id) {
+            slot.entry = Arc::downgrade(&entry);
+        }
         entry
     }
 
+    /// The flag for a handle on a session that was not asked for yet.
+    pub(super) fn end_flag(self: &Arc<Self>, id: &SessionId) -> Flag<T> {
+        let _raised;
+        let mut slots = self.slots.lock();
+        let end;
+        (end, _raised) = self.flag(&mut slots, id);
+        end
+    }
+
+    /// The flag that others have of this session, unless it was raised: who comes now knows that the
+    /// session is there again. A raised one is given back too: should it be the last of its kind, its
+    /// drop takes the lock.
+    fn flag(
+        self: &Arc<Self>,
+        slots: &mut HashMap<SessionId, Slot<T>>,
+        id: &SessionId,
+    ) -> (Flag<T>, Option<Flag<T>>) {
+        let raised = match slots.get(id).and_then(|slot| slot.end.upgrade()) {
+            Some(end) if end.reason().is_none() => return (end, None),
+            raised => raised,
+        };
+        let end = Arc::new(EndFlag::new(id.clone(), Arc::downgrade(self)));
+        let slot = Slot {
+            entry: Weak::new(),
+            end: Arc::downgrade(&end),
+        };
+        slots.insert(id.clone(), slot);
+        (end, raised)
+    }
+
     pub(super) fn find(&self, id: &SessionId) -> Option<Arc<Entry<T>>> {
-        self.entries.lock().get(id).and_then(Weak::upgrade)
+        let slots = self.slots.lock();
+        slots.get(id).and_then(|slot| slot.entry.upgrade())
     }
 
-    // Never `Arc`s under the lock: dropping the last one of an entry takes the lock again.
+    // Never `Arc`s under the lock: dropping the last one of a flag takes the lock again.
     pub(super) fn all(&self) -> Vec<Weak<Entry<T>>> {
-        self.entries.lock().values().cloned().collect()
+        let slots = self.slots.lock();
+        slots.values().map(|slot| slot.entry.clone()).collect()
     }
 
+    /// How many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.entries.lock().len()
+        let slots = self.slots.lock();
+        let alive = slots.values().filter(|slot| slot.entry.strong_count() > 0);
+        alive.count()
     }
 
-    /// Called by an entry that is dropped. Another one may have taken its place since.
+    /// Called by a flag that is dropped. Another one may have taken its place since.
     pub(super) fn forget(&self, id: &SessionId) {
-        let mut entries = self.entries.lock();
-        if entries
+        let mut slots = self.slots.lock();
+        if slots
             .get(id)
-            .is_some_and(|entry| entry.strong_count() == 0)
+            .is_some_and(|slot| slot.end.strong_count() == 0)
         {
-            entries.remove(id);
+            slots.remove(id);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn slot_count(&self) -> usize {
+        self.slots.lock().len()
     }
 }
 
@@ -82,6 +136,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(registry.len(), 0);
+        assert_eq!((registry.len(), registry.slot_count()), (0, 0));
     }
 }

@@ -210,7 +210,8 @@ impl<T: Send + Sync + 'static> Live<T> {
                     Ok(view) => view,
                     Err(LoadError::Gone) => return Err(UpdateError::Gone),
                     Err(LoadError::Store(_)) => {
-                        View::unverified(&known.unwrap_or_else(|| view.snapshot.clone()))
+                        let known = known.unwrap_or_else(|| view.snapshot.clone());
+                        self.unverified(new, &known)
                     }
                 })
             }

@@ -6,6 +6,7 @@ mod cookie;
 mod extractors;
 mod http;
 mod imports;
+mod live;
 mod origin;
 mod store_faults;
 mod support;
