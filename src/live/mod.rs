@@ -15,6 +15,8 @@ mod end;
 mod entry;
 mod keeper;
 mod load;
+#[cfg(all(test, feature = "testing"))]
+mod load_tests;
 #[cfg(test)]
 mod model_tests;
 mod registry;

@@ -144,7 +144,7 @@ impl SessionStore for SteppedStore {
 
 /// A socket that can be closed at once.
 #[derive(Default)]
-struct PlainSocket {
+pub(super) struct PlainSocket {
     gone: AtomicBool,
     in_room: AtomicBool,
 }

@@ -17,7 +17,6 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -93,7 +92,6 @@ impl Http {
         Answer {
             status: head[9..12].parse().unwrap(),
             body: String::from_utf8(bytes[head_end..].to_vec()).unwrap(),
-            head,
         }
     }
 

@@ -137,14 +137,6 @@ impl Client {
     pub(crate) async fn close(mut self) {
         let _ = self.socket.close(None).await;
     }
-
-    /// Whether the server has closed the WebSocket.
-    pub(crate) async fn is_closed(&mut self) -> bool {
-        matches!(
-            soon("the end", self.socket.next()).await,
-            None | Some(Err(_) | Ok(Message::Close(_)))
-        )
-    }
 }
 
 fn prefix(namespace: &str) -> String {
