@@ -40,10 +40,6 @@ where
             record.data.number() == acknowledged,
             "a save that succeeded is not in the renamed session",
         );
-        law.check(
-            record.ttl.is_none_or(|ttl| ttl <= LONG && ttl > LONG / 2),
-            "the time to live did not come along",
-        );
         let saved = law
             .call("save", store.save(&new, &record.data, &record.revision))
             .await;
@@ -53,6 +49,14 @@ where
         );
     }
     let one = law.create(&*store, &S::Data::sample(1, "one"), LONG).await;
+    let new = SessionId::generate().expect("randomness");
+    law.call("rename", store.rename(&one, &new)).await;
+    let record = law.must_load(&*store, &new).await;
+    law.check(
+        record.ttl.is_some_and(|ttl| ttl <= LONG && ttl > LONG / 2),
+        "the time to live did not come along",
+    );
+    let one = new;
     let two = law.create(&*store, &S::Data::sample(2, "two"), LONG).await;
     let renamed = store.rename(&one, &two).await;
     law.check(renamed.is_err(), "a taken id was given to another session");

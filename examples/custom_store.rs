@@ -1,0 +1,197 @@
+//! A store of one's own: sessions in SQLite, with its conformance test.
+//!
+//! ```sh
+//! cargo test --example custom_store
+//! ```
+
+use std::{error::Error, marker::PhantomData, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use socketioxide_session::{
+    Created, Record, Revision, Saved, SessionId, SessionStore, StoreError, StoreErrorKind,
+};
+use tokio_rusqlite::{
+    Connection, params,
+    rusqlite::{self, OptionalExtension, Transaction},
+};
+
+/// Keeps sessions as JSON in a table. It does not report changes: sockets of a session that was
+/// ended elsewhere are closed at the next re-check.
+struct SqliteStore<T> {
+    connection: Connection,
+    data: PhantomData<fn() -> T>,
+}
+
+const SCHEMA: &str = "
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE IF NOT EXISTS session (
+        id TEXT PRIMARY KEY, data TEXT NOT NULL, revision INTEGER NOT NULL, expires REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
+";
+
+/// Milliseconds since 1970, as SQLite sees them.
+const NOW: &str = "(unixepoch('subsec') * 1000.0)";
+
+impl<T> SqliteStore<T> {
+    async fn open(path: &str) -> Result<Self, StoreError> {
+        let connection = Connection::open(path).await.map_err(unavailable)?;
+        let store = Self {
+            connection,
+            data: PhantomData,
+        };
+        store.run(|sql| sql.execute_batch(SCHEMA)).await?;
+        Ok(store)
+    }
+
+    /// Runs one transaction on the thread of the connection. It happens as a whole or not at all,
+    /// also when nobody waits for it any more.
+    async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.connection
+            .call(move |sql| -> rusqlite::Result<R> {
+                let transaction = sql.transaction()?;
+                let result = work(&transaction)?;
+                transaction.commit()?;
+                Ok(result)
+            })
+            .await
+            .map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for SqliteStore<T> {
+    type Data = T;
+
+    async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
+        let (id, data, ttl) = (
+            id.expose().to_owned(),
+            encode(data)?,
+            ttl.as_secs_f64() * 1e3,
+        );
+        let made = self.run(move |sql| {
+            sql.execute(&format!("DELETE FROM session WHERE expires <= {NOW}"), [])?;
+            let insert = format!("INSERT OR IGNORE INTO session VALUES (?1, ?2, 1, {NOW} + ?3)");
+            sql.execute(&insert, params![id, data, ttl])
+        });
+        Ok(if made.await? == 1 {
+            Created::Created
+        } else {
+            Created::Taken
+        })
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        let id = id.expose().to_owned();
+        let found = self.run(move |sql| {
+            let select = format!(
+                "SELECT data, revision, expires - {NOW} FROM session WHERE id = ?1 AND expires > {NOW}"
+            );
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            sql.query_row(&select, [id], columns).optional()
+        });
+        let Some((data, revision, left)): Option<(String, i64, f64)> = found.await? else {
+            return Ok(None);
+        };
+        let decoded = |error| StoreError::new(StoreErrorKind::Decode, error);
+        let data: T = serde_json::from_str(&data).map_err(decoded)?;
+        let ttl = Duration::from_secs_f64(left.max(0.0) / 1e3);
+        Ok(Some(Record::new(
+            data,
+            Some(ttl),
+            revision.unsigned_abs().into(),
+        )))
+    }
+
+    async fn save(
+        &self,
+        id: &SessionId,
+        data: &T,
+        expected: &Revision,
+    ) -> Result<Saved, StoreError> {
+        let (id, data) = (id.expose().to_owned(), encode(data)?);
+        let expected = expected
+            .as_u64()
+            .and_then(|number| i64::try_from(number).ok());
+        self.run(move |sql| {
+            let select = format!("SELECT revision FROM session WHERE id = ?1 AND expires > {NOW}");
+            let revision: Option<i64> = sql.query_row(&select, [&id], |row| row.get(0)).optional()?;
+            match revision {
+                None => return Ok(Saved::Gone),
+                revision if revision != expected => return Ok(Saved::Conflict),
+                _ => {}
+            }
+            let update = "UPDATE session SET data = ?2, revision = revision + 1 WHERE id = ?1 RETURNING revision";
+            let revision: i64 = sql.query_row(update, params![id, data], |row| row.get(0))?;
+            Ok(Saved::Saved(revision.unsigned_abs().into()))
+        })
+        .await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+        let (id, ttl) = (id.expose().to_owned(), ttl.as_secs_f64() * 1e3);
+        let update = format!(
+            "UPDATE session SET expires = max(expires, {NOW} + ?2) WHERE id = ?1 AND expires > {NOW}"
+        );
+        Ok(self
+            .run(move |sql| sql.execute(&update, params![id, ttl]))
+            .await?
+            == 1)
+    }
+
+    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
+        let (old, new) = (old.expose().to_owned(), new.expose().to_owned());
+        // A new id that is taken breaks the primary key, and nothing happens.
+        let update = format!("UPDATE session SET id = ?2 WHERE id = ?1 AND expires > {NOW}");
+        Ok(self
+            .run(move |sql| sql.execute(&update, [old, new]))
+            .await?
+            == 1)
+    }
+
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let id = id.expose().to_owned();
+        let delete = format!("DELETE FROM session WHERE id = ?1 RETURNING expires > {NOW}");
+        let was_live =
+            self.run(move |sql| sql.query_row(&delete, [id], |row| row.get(0)).optional());
+        Ok(was_live.await?.unwrap_or(false))
+    }
+}
+
+fn encode<T: Serialize>(data: &T) -> Result<String, StoreError> {
+    serde_json::to_string(data).map_err(|error| StoreError::new(StoreErrorKind::Encode, error))
+}
+
+fn unavailable(error: impl Error + Send + Sync + 'static) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, error)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let store = SqliteStore::<String>::open(":memory:").await?;
+    let id = SessionId::generate()?;
+    let _created = store
+        .create(&id, &"Ann".to_owned(), Duration::from_mins(1))
+        .await?;
+    let record = store.load(&id).await?.ok_or("it was just made")?;
+    #[allow(clippy::print_stdout, reason = "a program for a terminal")]
+    {
+        println!("{} is stored for {:?}", record.data, record.ttl);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use socketioxide_session::testing::SampleData;
+
+    use super::SqliteStore;
+
+    socketioxide_session::store_conformance!(sqlite, async {
+        SqliteStore::<SampleData>::open(":memory:").await.unwrap()
+    });
+}
