@@ -1,4 +1,4 @@
-//! A store of one's own: sessions in SQLite, with its conformance test.
+//! A store of one's own: sessions in `SQLite`, with its conformance test.
 //!
 //! ```sh
 //! cargo test --example custom_store
@@ -31,7 +31,7 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
 ";
 
-/// Milliseconds since 1970, as SQLite sees them.
+/// Milliseconds since 1970, as `SQLite` sees them.
 const NOW: &str = "(unixepoch('subsec') * 1000.0)";
 
 impl<T> SqliteStore<T> {

@@ -1,15 +1,14 @@
 //! Who is it: from a handshake to a session id.
 
-#[cfg(not(fuzzing))]
 mod encrypted_token;
-#[cfg(fuzzing)]
-pub mod encrypted_token;
 mod or;
 mod origin;
 mod signed_cookie;
 
 use std::{error::Error, sync::Arc};
 
+#[cfg(fuzzing)]
+pub use encrypted_token::fuzzing;
 pub use encrypted_token::{EncryptedToken, IssueTokenError, TokenConfigError, TokenOptions};
 pub use or::Or;
 pub use origin::{ForbiddenReason, OriginError, OriginPolicy};

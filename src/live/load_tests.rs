@@ -1,5 +1,7 @@
 //! How often the store is asked.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,

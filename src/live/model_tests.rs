@@ -3,6 +3,8 @@
 //! A call of the store yields before and after it takes effect, so each call of an actor is three
 //! steps. All orders of the steps of all actors, and of the keeper, are run one after the other.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     collections::HashMap,
     future::Future,
@@ -264,12 +266,11 @@ async fn interleave(explorer: &mut Explorer, mut actors: Vec<Actor<'_>>) {
             continue;
         }
         let options = ready.len() + usize::from(keeper_turns > 0);
-        match ready.get(explorer.choose(options)) {
-            Some(nth) => actors[*nth].poll(),
-            None => {
-                keeper_turns -= 1;
-                yield_now().await;
-            }
+        if let Some(nth) = ready.get(explorer.choose(options)) {
+            actors[*nth].poll();
+        } else {
+            keeper_turns -= 1;
+            yield_now().await;
         }
     }
     for _ in 0..64 {

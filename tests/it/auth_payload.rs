@@ -102,6 +102,13 @@ fn token_map(text: &str) -> Vec<u8> {
     [b"\x81\xA5token\xDA", &length[..], text.as_bytes()].concat()
 }
 
+/// Lists in lists.
+fn nested(levels: usize) -> Vec<u8> {
+    let mut data = vec![0x91; levels];
+    data.push(0xC0);
+    data
+}
+
 #[tokio::test]
 async fn the_message_pack_parser() {
     let setup = Setup::new().msgpack();
@@ -121,8 +128,6 @@ async fn the_message_pack_parser() {
     server.assert_empty().await;
 
     let loads = server.loads();
-    let mut deep = vec![0x91; 2000];
-    deep.push(0xC0);
     for (data, code) in [
         (None, "NO_TOKEN"),
         (Some(b"\xC0".to_vec()), "NO_TOKEN"),
@@ -131,13 +136,13 @@ async fn the_message_pack_parser() {
         (Some(b"\x81\xA5token\xC0".to_vec()), "NO_TOKEN"),
         (Some(b"\x81\xA5token\x01".to_vec()), "NO_SESSION"),
         (Some(token_map("forged")), "NO_SESSION"),
+        (Some(nested(1_000)), "NO_TOKEN"),
+        (Some(nested(4_000)), "NO_SESSION"),
         (Some(token_map(&"x".repeat(4097))), "NO_SESSION"),
     ] {
         let refused = answer(data.as_deref()).await;
-        let expected = format!("message\u{fffd}{code}");
-        let plain = format!("message{}{code}", char::from(0xA0 + code.len() as u8));
         assert!(
-            refused.contains(&expected) || refused.contains(&plain) || refused.contains(code),
+            refused.contains("message") && refused.contains(code),
             "{refused:?}"
         );
     }

@@ -122,7 +122,7 @@ async fn without_the_middleware_no_handler_runs_and_the_client_is_put_out() {
     let setup = Setup::new().namespace(move |io, _| {
         let (one, two) = (write.clone(), write);
         io.ns("/bare", async move |_: SocketRef, _: Session<User>| {
-            one("session".into())
+            one("session".into());
         });
         io.ns(
             "/bare-maybe",

@@ -1,5 +1,8 @@
 //! The integration tests, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::match_bool, reason = "both sides of a choice, side by side")]
+
 mod auth_payload;
 mod conformance;
 mod cookie;

@@ -94,20 +94,19 @@ async fn connect(server: &Server, session: &Session<User>, tabs: &mut Vec<Client
     let mut tab = server.client(&[("cookie", &server.pair(session))]).await;
     tab.send("40").await;
     let frame = tab.frame().await;
-    match frame.starts_with("40{") {
-        true => tabs.push(tab),
-        false => {
-            // Refused only because it had ended here, a moment before it is gone from the store.
-            assert_eq!(frame, r#"44{"message":"NO_SESSION"}"#);
-            assert!(session.has_ended());
-            soon("it is deleted", async {
-                while server.store.load(session.id()).await.unwrap().is_some() {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-            tab.close().await;
-        }
+    if frame.starts_with("40{") {
+        tabs.push(tab);
+    } else {
+        // Refused only because it had ended here, a moment before it is gone from the store.
+        assert_eq!(frame, r#"44{"message":"NO_SESSION"}"#);
+        assert!(session.has_ended());
+        soon("it is deleted", async {
+            while server.store.load(session.id()).await.unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        tab.close().await;
     }
 }
 

@@ -4,6 +4,8 @@
 //! Each pair of a store and a law is run in a process of its own, whose exit and output are judged
 //! from outside.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::match_bool, reason = "both sides of a choice, side by side")]
 #![allow(clippy::print_stdout, reason = "this is its own test harness")]
 
 mod store;

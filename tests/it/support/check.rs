@@ -25,7 +25,7 @@ impl Brings {
     }
 
     pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
-        self.query += &format!("&{name}={value}");
+        self.query = format!("{}&{name}={value}", self.query);
         self
     }
 

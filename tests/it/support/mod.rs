@@ -13,10 +13,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Waits for something that must happen.
 pub(crate) async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {
-    match tokio::time::timeout(DEADLINE, happens).await {
-        Ok(result) => result,
-        Err(_) => panic!("never happened: {what}"),
-    }
+    let happened = tokio::time::timeout(DEADLINE, happens).await;
+    happened.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
 /// Waits until something is so.

@@ -60,10 +60,13 @@ pub(crate) struct Setup {
     pub(crate) msgpack: bool,
     pub(crate) say_why: bool,
     configure: Box<dyn FnOnce(SessionBridgeBuilder<User>) -> SessionBridgeBuilder<User> + Send>,
-    extractor: Option<Box<dyn FnOnce(&SignedCookie, &EncryptedToken) -> DynExtractor + Send>>,
-    namespaces: Vec<Box<dyn FnOnce(&SocketIo, &SessionBridge<User>) + Send>>,
+    extractor: Option<MakeExtractor>,
+    namespaces: Vec<AddNamespace>,
     reports: bool,
 }
+
+type MakeExtractor = Box<dyn FnOnce(&SignedCookie, &EncryptedToken) -> DynExtractor + Send>;
+type AddNamespace = Box<dyn FnOnce(&SocketIo, &SessionBridge<User>) + Send>;
 
 /// Any extractor.
 pub(crate) struct DynExtractor(Box<dyn SessionIdExtractor>);
@@ -237,17 +240,14 @@ fn add_namespaces(
     let say = |socket: SocketRef, reason: EndReason| {
         let _ = socket.emit("ended", reason.as_str());
     };
-    match say_why {
-        true => {
-            io.ns("/", on_connect.clone().with(sessions.require().on_end(say)));
-            io.ns("/admin", on_connect.with(sessions.require().on_end(say)));
-            io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say)));
-        }
-        false => {
-            io.ns("/", on_connect.clone().with(sessions.require()));
-            io.ns("/admin", on_connect.with(sessions.require()));
-            io.ns("/lobby", on_lobby.with(sessions.optional()));
-        }
+    if say_why {
+        io.ns("/", on_connect.clone().with(sessions.require().on_end(say)));
+        io.ns("/admin", on_connect.with(sessions.require().on_end(say)));
+        io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say)));
+    } else {
+        io.ns("/", on_connect.clone().with(sessions.require()));
+        io.ns("/admin", on_connect.with(sessions.require()));
+        io.ns("/lobby", on_lobby.with(sessions.optional()));
     }
 }
 

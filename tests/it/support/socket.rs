@@ -54,11 +54,11 @@ impl Client {
         };
         let open = client.frame().await;
         assert!(open.starts_with("0{\"sid\":\""), "{open}");
-        client.sid = open["0{\"sid\":\"".len()..]
+        open["0{\"sid\":\"".len()..]
             .split('"')
             .next()
             .unwrap()
-            .to_owned();
+            .clone_into(&mut client.sid);
         client
     }
 
