@@ -4,7 +4,7 @@
 //!    call on it is under way. It has one [`Entry`] then, which the [`Registry`] knows.
 //! 2. Register first, then load, then look whether something was reported meanwhile: nothing is
 //!    admitted in between.
-//! 3. One [keeper](keeper) task follows the store's reports, the passing of time, and the sockets
+//! 3. One [`keeper`] task follows the store's reports, the passing of time, and the sockets
 //!    that are still to be closed.
 //! 4. An end is marked first, under the entry's lock; from then on no handler sees the session.
 //!    Then its sockets leave their rooms, and are closed one by one.

@@ -136,8 +136,7 @@ async fn the_message_pack_parser() {
         (Some(b"\x81\xA5token\xC0".to_vec()), "NO_TOKEN"),
         (Some(b"\x81\xA5token\x01".to_vec()), "NO_SESSION"),
         (Some(token_map("forged")), "NO_SESSION"),
-        (Some(nested(1_000)), "NO_TOKEN"),
-        (Some(nested(4_000)), "NO_SESSION"),
+        (Some(nested(100)), "NO_TOKEN"),
         (Some(token_map(&"x".repeat(4097))), "NO_SESSION"),
     ] {
         let refused = answer(data.as_deref()).await;
@@ -146,6 +145,8 @@ async fn the_message_pack_parser() {
             "{refused:?}"
         );
     }
+    // So deep that socketioxide itself can't read the packet: it closes the transport.
+    assert_eq!(answer(Some(&nested(4_000))).await, "1");
     assert_eq!(server.loads(), loads);
     server.assert_empty().await;
 }

@@ -34,10 +34,10 @@ const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(300);
 
 /// Makes a module with one `#[tokio::test]` for each law of the
-/// [`SessionStore`](crate::SessionStore) contract.
+/// [`SessionStore`] contract.
 ///
 /// Give it a name for the module, and an async expression that makes a store for
-/// [`SampleData`](crate::testing::SampleData), or for any [`TestData`](crate::testing::TestData). It
+/// [`SampleData`], or for any [`TestData`]. It
 /// is evaluated once for each test. The crate `tokio` must be a (dev-)dependency, with `macros` and
 /// `rt-multi-thread`.
 ///
