@@ -1,62 +1,21 @@
 //! One live session on this node: the state machine that everything else drives.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{EndReason, LoadError, end::EndFlag, socket::LiveSocket};
+use super::{
+    EndReason, LoadError,
+    end::EndFlag,
+    socket::LiveSocket,
+    state::{Due, EXPIRY_GRACE, Mark, Snapshot, State, deadline},
+};
 use crate::{
     id::SessionId,
     store::{Record, Revision},
 };
-
-/// A deletion seen this shortly before the known end of life is that end: the store's clock and
-/// ours, and the way in between, are not exact.
-const EXPIRY_TOLERANCE: Duration = Duration::from_secs(1);
-/// A session whose time has come and that nobody could ask about is ended after this.
-pub(super) const EXPIRY_GRACE: Duration = Duration::from_millis(750);
-
-/// A session that lives for longer than this lives for ever.
-const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
-
-/// When a session expires that lives for `ttl` from `now`; `None`: never.
-pub(super) fn deadline(now: Instant, ttl: Duration) -> Option<Instant> {
-    (ttl < FOR_EVER).then(|| now + ttl)
-}
-
-/// What a node knows of a session at one time.
-pub(crate) struct Snapshot<T> {
-    pub(crate) data: Arc<T>,
-    /// `None`: not known, as it was just created here.
-    pub(crate) revision: Option<Revision>,
-    /// When it expires; `None`: never.
-    pub(crate) deadline: Option<Instant>,
-    /// When the store was last asked.
-    pub(crate) checked: Instant,
-}
-
-impl<T> Snapshot<T> {
-    fn with_deadline(&self, deadline: Option<Instant>) -> Self {
-        Self {
-            data: self.data.clone(),
-            revision: self.revision.clone(),
-            deadline,
-            checked: self.checked,
-        }
-    }
-}
-
-/// Tells whether something may have changed since: the entry's count of reports, and the epoch of
-/// the feed, which is another one after it broke or came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    reports: u64,
-    epoch: u64,
-    saves: u64,
-    loads: u64,
-}
 
 pub(super) type LoadFuture<T> = BoxFuture<'static, Result<Loaded<T>, LoadError>>;
 
@@ -85,17 +44,6 @@ pub(super) enum Installed<T> {
     Missing(Option<EndReason>),
 }
 
-/// What the passing of time asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Due {
-    /// The session ends now.
-    pub(super) end: Option<EndReason>,
-    /// The store is to be asked.
-    pub(super) check: bool,
-    /// Look again at this time.
-    pub(super) next: Option<Instant>,
-}
-
 /// A session that has sockets here, or that somebody waits for, or that a call is under way for.
 ///
 /// It lives as long as somebody holds it; the registry only knows it.
@@ -109,30 +57,6 @@ pub(super) struct Entry<T> {
     state: Mutex<State<T>>,
 }
 
-struct State<T> {
-    known: Option<Arc<Snapshot<T>>>,
-    /// The epoch of the feed in which `known` was loaded, if every change since would have been
-    /// reported, and none was.
-    trusted: Option<u64>,
-    reports: u64,
-    saves: u64,
-    loads: u64,
-    sockets: HashMap<u64, Arc<dyn LiveSocket>>,
-    next_key: u64,
-    /// Sockets, and those who wait for the end or a change.
-    watchers: usize,
-    rotations: usize,
-    load: Option<WeakShared<LoadFuture<T>>>,
-    /// When the store is to be asked again.
-    recheck: Instant,
-    /// The earliest time for which the agenda has this entry.
-    scheduled: Option<Instant>,
-    /// A check waits to be run.
-    queued: bool,
-    /// The time has come, and a last check is under way.
-    expiring: bool,
-}
-
 impl<T> Entry<T> {
     pub(super) fn new(id: SessionId, end: Arc<EndFlag<T>>) -> Self {
         Self {
@@ -140,22 +64,7 @@ impl<T> Entry<T> {
             end,
             bell: Notify::new(),
             updates: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State {
-                known: None,
-                trusted: None,
-                reports: 0,
-                saves: 0,
-                loads: 0,
-                sockets: HashMap::new(),
-                next_key: 0,
-                watchers: 0,
-                rotations: 0,
-                load: None,
-                recheck: Instant::now(),
-                scheduled: None,
-                queued: false,
-                expiring: false,
-            }),
+            state: Mutex::new(State::new()),
         }
     }
 
@@ -460,82 +369,6 @@ impl<T> Entry<T> {
         drop(state);
         self.bell.notify_waiters();
         Some(sockets.into_values().collect())
-    }
-}
-
-impl<T> State<T> {
-    fn deadline(&self) -> Option<Instant> {
-        self.known.as_ref()?.deadline
-    }
-
-    fn end_of_missing(&self) -> EndReason {
-        let now = Instant::now();
-        if self.rotations > 0 {
-            EndReason::Rotated
-        } else if self
-            .deadline()
-            .is_some_and(|deadline| deadline <= now + EXPIRY_TOLERANCE)
-        {
-            EndReason::Expired
-        } else {
-            EndReason::Deleted
-        }
-    }
-
-    /// `overtaken`: something was saved here while the load was under way, so it may have read what
-    /// was there before. `true` when the data has changed.
-    fn take_in(
-        &mut self,
-        record: Record<T>,
-        deadline: Option<Instant>,
-        checked: Instant,
-        overtaken: bool,
-    ) -> bool {
-        let old = self.known.take();
-        let same = old
-            .as_ref()
-            .filter(|old| overtaken || old.revision.as_ref() == Some(&record.revision));
-        let (data, revision) = match same {
-            Some(same) => (same.data.clone(), same.revision.clone()),
-            None => (record.data, Some(record.revision)),
-        };
-        let changed = same.is_none() && old.is_some();
-        self.known = Some(Arc::new(Snapshot {
-            data,
-            revision,
-            deadline,
-            checked,
-        }));
-        changed
-    }
-
-    /// The end that needs no answer of the store.
-    fn overdue(&self, now: Instant, max_stale: Duration, store_down: bool) -> Option<EndReason> {
-        let known = self.known.as_ref()?;
-        if self.expiring && known.deadline.is_some_and(|at| at + EXPIRY_GRACE <= now) {
-            return Some(EndReason::Expired);
-        }
-        let too_old = now.saturating_duration_since(known.checked) >= max_stale;
-        (too_old && store_down).then_some(EndReason::StoreUnreachable)
-    }
-
-    fn next_look(&self, max_stale: Duration) -> Instant {
-        let Some(known) = &self.known else {
-            return self.recheck;
-        };
-        let mut next = self.recheck;
-        if let Some(deadline) = known.deadline {
-            let grace = if self.expiring {
-                EXPIRY_GRACE
-            } else {
-                Duration::ZERO
-            };
-            next = next.min(deadline + grace);
-        }
-        match known.checked.checked_add(max_stale) {
-            Some(stale) if stale > Instant::now() => next.min(stale),
-            _ => next,
-        }
     }
 }
 

@@ -21,6 +21,7 @@ mod load_tests;
 mod model_tests;
 mod registry;
 mod socket;
+mod state;
 mod write;
 
 use std::{
@@ -39,9 +40,9 @@ use closing::Closing;
 pub(crate) use end::EndFlag;
 pub use end::EndReason;
 use entry::Entry;
-pub(crate) use entry::Snapshot;
 use registry::Registry;
 pub(crate) use socket::{LiveSocket, Presence};
+pub(crate) use state::Snapshot;
 pub use write::UpdateError;
 
 use crate::{
@@ -197,7 +198,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         let snapshot = Snapshot {
             data: Arc::new(data),
             revision: None,
-            deadline: entry::deadline(now, ttl),
+            deadline: state::deadline(now, ttl),
             checked: now,
         };
         self.unverified(id, &snapshot)

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::{
     EndReason, Live, LoadError, Snapshot, View,
     agenda::{Deletion, Task},
-    entry::{Entry, deadline},
+    entry::Entry,
+    state::deadline,
 };
 use crate::{
     id::SessionId,

@@ -5,144 +5,31 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod explorer;
+mod store;
+
 use std::{
-    collections::HashMap,
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::Poll,
     time::Duration,
 };
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::yield_now};
+use tokio::task::yield_now;
 
+use self::{
+    explorer::{Actor, Explorer},
+    store::{SteppedStore, step},
+};
 use super::{Attachment, Config, EndReason, Live, LiveSocket, LoadError, Presence};
 use crate::{
     hook::{HookThread, Job},
     id::SessionId,
-    store::{
-        Change, Changes, Created, GuardedStore, Record, Revision, Saved, SessionStore, StoreError,
-    },
+    store::{Change, GuardedStore, SessionStore},
 };
-
-/// A store in which each call takes effect between two yields.
-#[derive(Default)]
-struct SteppedStore {
-    sessions: Mutex<HashMap<SessionId, (u32, u64)>>,
-    feed: Option<Mutex<Vec<mpsc::UnboundedSender<Change>>>>,
-    loads: AtomicUsize,
-}
-
-impl SteppedStore {
-    fn with(id: &SessionId, reports: bool) -> Arc<Self> {
-        let store = Self {
-            feed: reports.then(Mutex::default),
-            ..Self::default()
-        };
-        store.sessions.lock().insert(id.clone(), (0, 1));
-        Arc::new(store)
-    }
-
-    fn tell(&self, change: &Change) {
-        if let Some(feed) = &self.feed {
-            for reader in feed.lock().iter() {
-                let _ = reader.send(change.clone());
-            }
-        }
-    }
-
-    async fn step<R>(&self, effect: impl FnOnce(&mut HashMap<SessionId, (u32, u64)>) -> R) -> R {
-        step().await;
-        let result = effect(&mut self.sessions.lock());
-        step().await;
-        result
-    }
-}
-
-/// One step of an actor: lets the explorer choose who goes on.
-async fn step() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-#[async_trait]
-impl SessionStore for SteppedStore {
-    type Data = u32;
-
-    async fn create(&self, _: &SessionId, _: &u32, _: Duration) -> Result<Created, StoreError> {
-        unreachable!("no actor creates")
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<Record<u32>>, StoreError> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        let found = self.step(|sessions| sessions.get(id).copied()).await;
-        Ok(found.map(|(data, revision)| Record::new(data, None, revision.into())))
-    }
-
-    async fn save(&self, id: &SessionId, data: &u32, old: &Revision) -> Result<Saved, StoreError> {
-        let saved = self
-            .step(|sessions| match sessions.get_mut(id) {
-                None => Saved::Gone,
-                Some(found) if old.as_u64() != Some(found.1) => Saved::Conflict,
-                Some(found) => {
-                    *found = (*data, found.1 + 1);
-                    self.tell(&Change::Session(id.clone()));
-                    Saved::Saved(found.1.into())
-                }
-            })
-            .await;
-        Ok(saved)
-    }
-
-    async fn touch(&self, _: &SessionId, _: Duration) -> Result<bool, StoreError> {
-        unreachable!("no actor touches")
-    }
-
-    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        let renamed = self
-            .step(|sessions| {
-                let found = sessions.remove(old);
-                let existed = found.is_some();
-                sessions.extend(found.map(|found| (new.clone(), found)));
-                self.tell(&Change::Session(old.clone()));
-                existed
-            })
-            .await;
-        Ok(renamed)
-    }
-
-    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let existed = self
-            .step(|sessions| {
-                let existed = sessions.remove(id).is_some();
-                self.tell(&Change::Session(id.clone()));
-                existed
-            })
-            .await;
-        Ok(existed)
-    }
-
-    fn changes(&self) -> Option<Changes> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.feed.as_ref()?.lock().push(sender);
-        Some(Changes::new(futures_util::stream::unfold(
-            receiver,
-            async |mut receiver| Some((receiver.recv().await?, receiver)),
-        )))
-    }
-}
 
 /// A socket that can be closed at once.
 #[derive(Default)]
@@ -174,77 +61,6 @@ impl LiveSocket for PlainSocket {
 
     fn last_word(&self, _: EndReason) -> Option<Job> {
         None
-    }
-}
-
-/// Tries the choices of a run in every combination, one run after the other.
-#[derive(Default)]
-struct Explorer {
-    path: Vec<(usize, usize)>,
-    at: usize,
-}
-
-impl Explorer {
-    fn choose(&mut self, options: usize) -> usize {
-        if self.at == self.path.len() {
-            self.path.push((0, options));
-        }
-        let (choice, of) = self.path[self.at];
-        assert_eq!(of, options, "a run must depend on the choices alone");
-        self.at += 1;
-        choice
-    }
-
-    fn next_run(&mut self) -> bool {
-        self.at = 0;
-        while let Some((choice, options)) = self.path.pop() {
-            if choice + 1 < options {
-                self.path.push((choice + 1, options));
-                return true;
-            }
-        }
-        false
-    }
-}
-
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-struct Actor<'a> {
-    future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    woken: Arc<Woken>,
-}
-
-impl<'a> Actor<'a> {
-    fn new(future: impl Future<Output = ()> + 'a) -> Self {
-        Self {
-            future: Some(Box::pin(future)),
-            woken: Arc::new(Woken(AtomicBool::new(true))),
-        }
-    }
-
-    fn is_ready(&self) -> bool {
-        self.future.is_some() && self.woken.0.load(Ordering::SeqCst)
-    }
-
-    fn poll(&mut self) {
-        let Some(future) = &mut self.future else {
-            return;
-        };
-        self.woken.0.store(false, Ordering::SeqCst);
-        let waker = Waker::from(self.woken.clone());
-        if future
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_ready()
-        {
-            self.future = None;
-        }
     }
 }
 
