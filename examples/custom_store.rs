@@ -13,7 +13,7 @@ use socketioxide_session::{
 };
 use tokio_rusqlite::{
     Connection, params,
-    rusqlite::{self, OptionalExtension, Transaction},
+    rusqlite::{self, OptionalExtension, Transaction, TransactionBehavior},
 };
 
 /// Keeps sessions as JSON in a table. It does not report changes: sockets of a session that was
@@ -23,8 +23,9 @@ struct SqliteStore<T> {
     data: PhantomData<fn() -> T>,
 }
 
+/// The revision is random, not counted: a session that is made anew under an old id must not have a
+/// revision that the old one had.
 const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
     CREATE TABLE IF NOT EXISTS session (
         id TEXT PRIMARY KEY, data TEXT NOT NULL, revision INTEGER NOT NULL, expires REAL NOT NULL
     ) STRICT;
@@ -41,6 +42,11 @@ impl<T> SqliteStore<T> {
             connection,
             data: PhantomData,
         };
+        // Not in a transaction: SQLite changes its journal only outside of one.
+        let journal = store
+            .connection
+            .call(|sql| sql.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())));
+        journal.await.map_err(unavailable)?;
         store.run(|sql| sql.execute_batch(SCHEMA)).await?;
         Ok(store)
     }
@@ -53,7 +59,9 @@ impl<T> SqliteStore<T> {
     ) -> Result<R, StoreError> {
         self.connection
             .call(move |sql| -> rusqlite::Result<R> {
-                let transaction = sql.transaction()?;
+                // Immediate: one that reads first and writes then fails when another program
+                // wrote in between, instead of waiting for it.
+                let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let result = work(&transaction)?;
                 transaction.commit()?;
                 Ok(result)
@@ -75,7 +83,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         );
         let made = self.run(move |sql| {
             sql.execute(&format!("DELETE FROM session WHERE expires <= {NOW}"), [])?;
-            let insert = format!("INSERT OR IGNORE INTO session VALUES (?1, ?2, 1, {NOW} + ?3)");
+            let insert =
+                format!("INSERT OR IGNORE INTO session VALUES (?1, ?2, random(), {NOW} + ?3)");
             sql.execute(&insert, params![id, data, ttl])
         });
         Ok(if made.await? == 1 {
@@ -103,7 +112,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         Ok(Some(Record::new(
             data,
             Some(ttl),
-            revision.unsigned_abs().into(),
+            revision.cast_unsigned().into(),
         )))
     }
 
@@ -114,9 +123,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
         let (id, data) = (id.expose().to_owned(), encode(data)?);
-        let expected = expected
-            .as_u64()
-            .and_then(|number| i64::try_from(number).ok());
+        let expected = expected.as_u64().map(u64::cast_signed);
         self.run(move |sql| {
             let select = format!("SELECT revision FROM session WHERE id = ?1 AND expires > {NOW}");
             let revision: Option<i64> = sql.query_row(&select, [&id], |row| row.get(0)).optional()?;
@@ -125,9 +132,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
                 revision if revision != expected => return Ok(Saved::Conflict),
                 _ => {}
             }
-            let update = "UPDATE session SET data = ?2, revision = revision + 1 WHERE id = ?1 RETURNING revision";
+            let update = "UPDATE session SET data = ?2, revision = random() WHERE id = ?1 RETURNING revision";
             let revision: i64 = sql.query_row(update, params![id, data], |row| row.get(0))?;
-            Ok(Saved::Saved(revision.unsigned_abs().into()))
+            Ok(Saved::Saved(revision.cast_unsigned().into()))
         })
         .await
     }
@@ -146,11 +153,14 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
         let (old, new) = (old.expose().to_owned(), new.expose().to_owned());
         // A new id that is taken breaks the primary key, and nothing happens.
+        let sweep = format!("DELETE FROM session WHERE id = ?1 AND expires <= {NOW}");
         let update = format!("UPDATE session SET id = ?2 WHERE id = ?1 AND expires > {NOW}");
-        Ok(self
-            .run(move |sql| sql.execute(&update, [old, new]))
-            .await?
-            == 1)
+        let renamed = self.run(move |sql| {
+            // One that has expired does not take the id.
+            sql.execute(&sweep, [&new])?;
+            sql.execute(&update, [&old, &new])
+        });
+        Ok(renamed.await? == 1)
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
@@ -193,5 +203,13 @@ mod tests {
 
     socketioxide_session::store_conformance!(sqlite, async {
         SqliteStore::<SampleData>::open(":memory:").await.unwrap()
+    });
+
+    socketioxide_session::store_conformance!(sqlite_in_a_file, async {
+        // One for all tests of this build, beside the test's program.
+        let path = std::env::current_exe().unwrap().with_extension("db");
+        SqliteStore::<SampleData>::open(path.to_str().unwrap())
+            .await
+            .unwrap()
     });
 }

@@ -83,8 +83,8 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError>;
 
     /// Gives a session another id, with its data and its time of expiry. At every moment the
-    /// session is to be found under exactly one of the two; a concurrent save is either in what was
-    /// renamed, or finds the session [`Gone`](Saved::Gone). `false` when there is no session `old`.
+    /// session is to be found under one of the two at least, and in the end under the new one alone; a
+    /// concurrent save is either in what was renamed, or finds the session [`Gone`](Saved::Gone). `false` when there is no session `old`.
     ///
     /// # Errors
     ///
@@ -191,7 +191,8 @@ impl<T> Clone for Record<T> {
 }
 
 /// Which revision of a session's data this is: opaque to everybody but the store that made it.
-/// Revisions of one session are equal if and only if the data did not change in between.
+/// Revisions of one session are equal if and only if the data did not change in between. A session
+/// that is made anew under an old id, with other data, has no revision that the old one had.
 ///
 /// A store makes it from a counter, or from bytes (a hash, a version, or the stored value itself).
 #[derive(Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Handshakes and credentials for tests.
 
+use std::fmt;
+
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header::COOKIE, request::Parts};
 use serde_json::Value;
 
@@ -28,7 +30,7 @@ use crate::{
 ///     assert_eq!(handshake.query("token").next(), Some("from-the-query"));
 /// });
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct HandshakeBuilder {
     parts: Parts,
@@ -128,6 +130,13 @@ impl HandshakeBuilder {
     #[must_use]
     pub fn into_parts(self) -> Parts {
         self.parts
+    }
+}
+
+// As the handshake: the header fields and the query hold credentials.
+impl fmt::Debug for HandshakeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|handshake| fmt::Debug::fmt(handshake, f))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 use super::{DEADLINE, LONG, Law, TestData};
 use crate::{
     id::SessionId,
-    store::{Saved, SessionStore},
+    store::{Created, Saved, SessionStore},
 };
 
 const ROUNDS: usize = 20;
@@ -48,6 +48,9 @@ where
             "the loaded revision of a renamed session can't be saved",
         );
     }
+    for _ in 0..ROUNDS {
+        always_somewhere(law, store.clone()).await;
+    }
     let one = law.create(&*store, &S::Data::sample(1, "one"), LONG).await;
     let new = SessionId::generate().expect("randomness");
     law.call("rename", store.rename(&one, &new)).await;
@@ -68,6 +71,33 @@ where
         one.is_some_and(|one| one.data.number() == 1) && two.data.number() == 2,
         "a refused renaming changed a session",
     );
+}
+
+/// While it is renamed, a session is under at least one of the two ids at every moment.
+async fn always_somewhere<S>(law: Law, store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let old = law
+        .create(&*store, &S::Data::sample(0, "watched"), LONG)
+        .await;
+    let new = SessionId::generate().expect("randomness");
+    let watching = tokio::spawn({
+        let (store, old, new) = (store.clone(), old.clone(), new.clone());
+        async move {
+            loop {
+                // It only moves from the old id to the new one, so this order of loads is telling.
+                if law.load(&*store, &old).await.is_none() {
+                    break law.must_load(&*store, &new).await;
+                }
+                // A store that never waits would keep the rename from running.
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    tokio::task::yield_now().await;
+    law.call("rename", store.rename(&old, &new)).await;
+    law.joined(watching).await;
 }
 
 /// Saves one after the other until the session is gone; gives the last number that was saved.
@@ -115,6 +145,7 @@ where
             .call("save", store.save(&id, &record.data, &record.revision))
             .await;
         law.check(saved == Saved::Gone, "a deleted session was saved");
+        delete_then_create(law, &*store).await;
         let touched = law.call("touch", store.touch(&id, LONG)).await;
         law.check(!touched, "a deleted session was touched");
         law.check(
@@ -122,6 +153,24 @@ where
             "a deleted session came back",
         );
     }
+}
+
+/// A session that is made anew under a deleted one's id has none of its revisions.
+async fn delete_then_create<S>(law: Law, store: &S)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let data = |number| S::Data::sample(number, "made anew");
+    let id = law.create(store, &data(1), LONG).await;
+    let old = law.must_load(store, &id).await.revision;
+    law.call("delete", store.delete(&id)).await;
+    let created = law.call("create", store.create(&id, &data(2), LONG)).await;
+    law.check(created == Created::Created, "a deleted id stays taken");
+    let saved = law.call("save", store.save(&id, &data(3), &old)).await;
+    law.check(
+        saved == Saved::Conflict,
+        "a revision from before a delete was saved",
+    );
 }
 
 /// Concurrent updates lose nothing: of many tasks that load, add one and save until it succeeds,

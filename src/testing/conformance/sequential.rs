@@ -58,6 +58,11 @@ where
         created == Created::Created,
         "the id of an expired session stays taken",
     );
+    let expired = law.create(&*store, &data, SHORT).await;
+    law.wait_until_gone(&*store, &expired).await;
+    let renamed = law.call("rename", store.rename(&id, &expired)).await;
+    law.check(renamed, "a session was not renamed to an expired one's id");
+    law.must_load(&*store, &expired).await;
 }
 
 /// `save` is a compare-and-swap and keeps the TTL.
@@ -96,6 +101,14 @@ where
         .call("save", store.save(&id, &data(3), &before.revision))
         .await;
     law.check(saved == Saved::Conflict, "a stale revision was saved");
+    // One that is made later, and differs: its revision is another one, and not this one's.
+    let other = law.create(&*store, &data(4), LONG).await;
+    let stranger = law.must_load(&*store, &other).await.revision;
+    let saved = law.call("save", store.save(&id, &data(3), &stranger)).await;
+    law.check(
+        saved == Saved::Conflict,
+        "the revision of another session was saved",
+    );
     let record = law.must_load(&*store, &id).await;
     law.check(
         *record.data == data(2),
@@ -172,7 +185,10 @@ where
     S: SessionStore<Data: TestData>,
 {
     let law = Law("ids and data of awkward shapes survive");
-    let long = "x".repeat(SessionId::MAX_LEN - 22);
+    let unique = SessionId::generate().expect("randomness");
+    let long = "x".repeat(SessionId::MAX_LEN - unique.expose().len() - 1);
+    // Two of the longest ids that differ at the very end.
+    let (longest, longest_too) = (format!("{long}1"), format!("{long}2"));
     let big = "0123456789abcdef".repeat(1024);
     let texts = [
         "",
@@ -182,15 +198,16 @@ where
         "\"'\\\n\r\t",
         "{}[]*?%_$1:;--",
         &big,
+        "the longest",
     ];
     // The last two differ in case only: what is before them is the same.
-    let unique = SessionId::generate().expect("randomness");
     let ends = [
         "",
         "!#$%&'()+-./",
         ":<=>@^_`|~",
         "s:abc.def/+=",
-        &long,
+        &longest,
+        &longest_too,
         "A",
         "a",
     ];
@@ -224,47 +241,54 @@ where
     let Some(mut feed) = store.changes() else {
         return;
     };
-    // Something that is not reported tells when the feed is ready, or that it is so at once.
     ready(&mut feed).await;
     let data = S::Data::sample(1, "reported");
-    let missing = SessionId::generate().expect("randomness");
-    law.load(&*store, &missing).await;
-    let created = law
-        .call("create", store.create(&missing, &data, LONG))
-        .await;
+    let id = SessionId::generate().expect("randomness");
+    armed(law, &*store, &mut feed, &[&id]).await;
+    let created = law.call("create", store.create(&id, &data, LONG)).await;
     law.check(created == Created::Created, "a new id was taken");
     reported(
         law,
         &mut feed,
-        &missing,
+        &[&id],
         "a creation of what was read while missing",
     )
     .await;
 
-    let id = law.create(&*store, &data, LONG).await;
+    armed(law, &*store, &mut feed, &[&id]).await;
     let record = law.must_load(&*store, &id).await;
+    let other = S::Data::sample(2, "x");
     let saved = law
-        .call(
-            "save",
-            store.save(&id, &S::Data::sample(2, "x"), &record.revision),
-        )
+        .call("save", store.save(&id, &other, &record.revision))
         .await;
     law.check(matches!(saved, Saved::Saved(_)), "a save was refused");
-    reported(law, &mut feed, &id, "a save").await;
+    reported(law, &mut feed, &[&id], "a save").await;
 
-    law.must_load(&*store, &id).await;
+    armed(law, &*store, &mut feed, &[&id]).await;
     law.call("touch", store.touch(&id, LONG * 2)).await;
-    reported(law, &mut feed, &id, "a touch").await;
+    reported(law, &mut feed, &[&id], "a touch").await;
 
     let new = SessionId::generate().expect("randomness");
-    law.must_load(&*store, &id).await;
-    law.load(&*store, &new).await;
+    armed(law, &*store, &mut feed, &[&id, &new]).await;
     law.call("rename", store.rename(&id, &new)).await;
-    reported_all(law, &mut feed, &[&id, &new], "a renaming, of each id").await;
+    reported(law, &mut feed, &[&id, &new], "a renaming, of each id").await;
 
-    law.must_load(&*store, &new).await;
+    armed(law, &*store, &mut feed, &[&new]).await;
     law.call("delete", store.delete(&new)).await;
-    reported(law, &mut feed, &new, "a deletion").await;
+    reported(law, &mut feed, &[&new], "a deletion").await;
+}
+
+/// Loads the sessions, as it must be done before a change of them is sure to be reported, and again
+/// until no report of an earlier change comes any more.
+async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[&SessionId]) {
+    loop {
+        for id in ids {
+            law.load(store, id).await;
+        }
+        if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A feed may begin with `Lost`; then it is ready when it says `Lagged`.
@@ -276,17 +300,14 @@ async fn ready(feed: &mut Changes) {
     }
 }
 
-async fn reported(law: Law, feed: &mut Changes, id: &SessionId, what: &str) {
-    reported_all(law, feed, &[id], what).await;
-}
-
-async fn reported_all(law: Law, feed: &mut Changes, ids: &[&SessionId], what: &str) {
+async fn reported(law: Law, feed: &mut Changes, ids: &[&SessionId], what: &str) {
     let mut left = ids.to_vec();
     let all = async {
         while !left.is_empty() {
             match feed.next().await {
                 Some(Change::Session(changed)) => left.retain(|id| **id != changed),
-                Some(_) => {}
+                // Look at all of them: that is a report too.
+                Some(_) => left.clear(),
                 None => return false,
             }
         }
@@ -316,6 +337,14 @@ where
         let new = SessionId::generate().expect("randomness");
         law.call("rename", store.rename(id, &new)).await;
         law.call("delete", store.delete(id)).await;
+    }
+    // Two that are in each other's way: whoever locks both ids must not wait for ever.
+    for _ in 0..10 {
+        let one = law.create(&*store, &data, LONG).await;
+        let two = law.create(&*store, &data, LONG).await;
+        let both = async { tokio::join!(store.rename(&one, &two), store.rename(&two, &one)) };
+        let ended = tokio::time::timeout(DEADLINE, both).await;
+        law.check(ended.is_ok(), "two renames into each other did not end");
     }
 }
 
