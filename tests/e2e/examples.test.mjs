@@ -235,7 +235,7 @@ for (const example of EXAMPLES) {
       }
     });
 
-    test("after a token has expired, an auth function brings a fresh one on reconnect", async () => {
+    test("an auth function brings a fresh token with every reconnect", async () => {
       const server = await Server.start(example, { TOKEN_TTL: "1" });
       try {
         const cookie = await server.login("Ann");
