@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Environment: `PORT` (3000; 0 picks one), `SESSION_KEY` (32 bytes in base64; random when unset),
-//! `SESSION_TTL` and `TOKEN_TTL` (seconds).
+//! `SESSION_TTL` and `TOKEN_TTL` (seconds). With `--features redis` also `REDIS_URL`, for several
+//! processes that share their sessions.
 
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -62,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing::warn!("plain http: the cookie is issued without `Secure`");
     let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?);
 
-    let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store())
+    let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store().await?)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
         .build();
 
@@ -212,8 +213,19 @@ fn keys() -> Result<Keyring, Box<dyn Error>> {
     Ok(Keyring::new(SecretKey::generate()?))
 }
 
-fn store() -> Arc<dyn SessionStore<Data = User>> {
-    Arc::new(MemoryStore::new())
+/// Redis when `REDIS_URL` says where; else the memory of this process.
+#[cfg(feature = "redis")]
+async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
+    Ok(match env::var("REDIS_URL") {
+        Ok(url) => Arc::new(socketioxide_session::RedisStore::connect(&url).await?),
+        Err(_) => Arc::new(MemoryStore::new()),
+    })
+}
+
+#[cfg(not(feature = "redis"))]
+#[allow(clippy::unused_async, reason = "the other one waits")]
+async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
+    Ok(Arc::new(MemoryStore::new()))
 }
 
 fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {

@@ -3,7 +3,7 @@
 //! A browser logs in over HTTP and then opens a Socket.IO connection. A [`SessionBridge`] brings the
 //! session across: an extractor says who the client is ([`SignedCookie`], [`EncryptedToken`], both,
 //! or your own [`SessionIdExtractor`]), a [`SessionStore`] says what is known of it
-//! ([`MemoryStore`], or your own), and handlers of both worlds take the same [`Session<T>`](Session).
+//! ([`MemoryStore`], `RedisStore`, or your own), and handlers of both worlds take the same [`Session<T>`](Session).
 //!
 //! ```
 //! use axum::{Json, Router, routing::get};
@@ -55,6 +55,7 @@
 //! # Features
 //!
 //! - `axum` (default): extractors and responses for axum.
+//! - `redis`: `RedisStore`, for more than one process.
 //! - `testing`: tools for testing stores, extractors and applications.
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
@@ -98,6 +99,8 @@ pub use store::{
     Change, Changes, Created, MemoryStore, Record, Revision, Saved, SessionStore, StoreError,
     StoreErrorKind,
 };
+#[cfg(feature = "redis")]
+pub use store::{RedisConfigError, RedisStore, RedisStoreBuilder};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -3,6 +3,8 @@
 mod error;
 mod guarded;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,6 +15,8 @@ use futures_util::{Stream, StreamExt as _};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use guarded::GuardedStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
 
 use crate::id::SessionId;
 

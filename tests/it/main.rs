@@ -12,6 +12,8 @@ mod imports;
 mod live;
 mod logged_in_socket;
 mod origin;
+#[cfg(feature = "redis")]
+mod redis;
 mod soak;
 mod store_faults;
 mod support;

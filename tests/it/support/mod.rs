@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod log;
 pub(crate) mod polling;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod socket;
 

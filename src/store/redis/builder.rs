@@ -1,0 +1,168 @@
+//! Connecting with settings that never wait for ever.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use fred::{
+    clients::Pool,
+    error::Error,
+    interfaces::ClientLike as _,
+    types::{
+        RespVersion,
+        config::{
+            Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig,
+            UnresponsiveConfig,
+        },
+    },
+};
+
+use super::{DEFAULT_PREFIX, RedisStore};
+
+/// So many commands may wait for a connection; further ones fail at once.
+const MAX_QUEUE: usize = 10_000;
+/// A connection that owes an answer for so long is given up: this is also how soon a server that
+/// hangs counts as lost.
+const UNRESPONSIVE: Duration = Duration::from_secs(1);
+
+/// Builds a [`RedisStore`]; made by [`RedisStore::builder`].
+///
+/// fred's own defaults wait for ever. These don't: a command fails after 500 ms, is sent once only,
+/// and is not queued behind ten thousand others; a connection that does not answer is closed after a
+/// second; and reconnecting goes on without end, with growing pauses of up to 5 s.
+#[must_use]
+pub struct RedisStoreBuilder {
+    config: Config,
+    prefix: Arc<str>,
+    command_timeout: Duration,
+    connect_timeout: Duration,
+    connections: usize,
+}
+
+impl RedisStoreBuilder {
+    pub(super) fn new(url: &str) -> Result<Self, RedisConfigError> {
+        if url.starts_with("rediss") {
+            return Err(RedisConfigError::Tls);
+        }
+        // fred's words may quote the URL, and with it the password.
+        let mut config = Config::from_url(url).map_err(|_| RedisConfigError::Url)?;
+        config.version = RespVersion::RESP3;
+        Ok(Self {
+            config,
+            prefix: DEFAULT_PREFIX.into(),
+            command_timeout: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(5),
+            connections: 1,
+        })
+    }
+
+    /// What the keys begin with; `session:`, if not set.
+    ///
+    /// # Errors
+    ///
+    /// When it holds a brace, which a cluster would take for a hash tag.
+    pub fn prefix(mut self, prefix: &str) -> Result<Self, RedisConfigError> {
+        self.prefix = checked_prefix(prefix)?;
+        Ok(self)
+    }
+
+    /// How long a command may take; 500 ms, if not set.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take; 5 s, if not set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many connections there are to each server, at least one; one, if not set. One carries
+    /// many commands at the same time.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// When the server can't be reached.
+    pub async fn connect<T>(self) -> Result<RedisStore<T>, RedisConfigError> {
+        let performance = PerformanceConfig {
+            default_command_timeout: self.command_timeout,
+            ..PerformanceConfig::default()
+        };
+        let connection = ConnectionConfig {
+            connection_timeout: self.connect_timeout,
+            internal_command_timeout: self.connect_timeout,
+            // A command whose connection broke may have been carried out: whoever sent it decides.
+            max_command_attempts: 1,
+            max_command_buffer_len: MAX_QUEUE,
+            unresponsive: UnresponsiveConfig {
+                max_timeout: Some(UNRESPONSIVE),
+                interval: UNRESPONSIVE / 4,
+            },
+            tcp: TcpConfig {
+                nodelay: Some(true),
+                ..TcpConfig::default()
+            },
+            ..ConnectionConfig::default()
+        };
+        let pool = Pool::new(
+            self.config,
+            Some(performance),
+            Some(connection),
+            Some(ReconnectPolicy::new_exponential(0, 50, 5_000, 2)),
+            self.connections,
+        )
+        .map_err(RedisConfigError::Connect)?;
+        let connecting = tokio::time::timeout(self.connect_timeout, pool.init());
+        match connecting.await {
+            Ok(connected) => connected.map_err(RedisConfigError::Connect)?,
+            Err(_elapsed) => return Err(RedisConfigError::ConnectTimeout),
+        };
+        Ok(RedisStore::from_clients(
+            pool.clients().to_vec(),
+            self.prefix,
+        ))
+    }
+}
+
+pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError> {
+    if prefix.contains(['{', '}']) {
+        return Err(RedisConfigError::Prefix(prefix.to_owned()));
+    }
+    Ok(prefix.into())
+}
+
+// The configuration shows the password.
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("prefix", &self.prefix)
+            .field("command_timeout", &self.command_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the configuration of a [`RedisStore`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisConfigError {
+    /// The URL can't be parsed. It is not shown, as it may hold a password.
+    #[error("the URL of the Redis server can't be parsed")]
+    Url,
+    /// The URL wants TLS. Use [`RedisStore::from_client`] with a client that has it.
+    #[error("this connection to Redis can't speak TLS")]
+    Tls,
+    /// The prefix holds a brace.
+    #[error("{0:?} holds a brace, and can't be a prefix of keys")]
+    Prefix(String),
+    /// The server can't be reached.
+    #[error("the Redis server can't be reached")]
+    Connect(#[source] Error),
+    /// The server did not answer in time.
+    #[error("the Redis server did not answer in time")]
+    ConnectTimeout,
+}

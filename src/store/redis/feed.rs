@@ -1,0 +1,157 @@
+//! The changes that the server reports.
+//!
+//! Default-mode tracking on the connections that read: the server remembers which keys were read,
+//! and tells once of each when it changes, so every report must be followed by a load. `NOLOOP`
+//! would silence our own changes and with them disarm the key, unseen; so it is not used, and our own
+//! changes come back as reports.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use fred::{
+    clients::Client,
+    interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _},
+    types::client::Invalidation,
+};
+use futures_util::stream;
+use tokio::{
+    runtime::Handle,
+    sync::{
+        broadcast::error::RecvError,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    id::SessionId,
+    store::{Change, Changes},
+};
+
+/// How soon tracking is tried again that could not be started.
+const RETRY: Duration = Duration::from_millis(500);
+/// How often the server is asked whether it is there: while nothing is asked of it, nobody would notice
+/// that it hangs.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Follows all clients. It begins with `Lost`; once every connection is tracked, `Lagged` follows.
+pub(super) fn changes(clients: &[Client], prefix: &Arc<str>) -> Option<Changes> {
+    let runtime = Handle::try_current().ok()?;
+    let (sender, receiver) = unbounded_channel();
+    let _ = sender.send(Change::Lost);
+    let down = Arc::new(AtomicUsize::new(clients.len()));
+    for client in clients {
+        let follower = Follower {
+            client: client.clone(),
+            prefix: prefix.clone(),
+            sender: sender.clone(),
+            down: down.clone(),
+            is_down: true,
+        };
+        runtime.spawn(follower.run());
+    }
+    Some(Changes::new(stream::unfold(
+        receiver,
+        async |mut receiver| Some((receiver.recv().await?, receiver)),
+    )))
+}
+
+/// Follows one client until nobody listens any more.
+struct Follower {
+    client: Client,
+    prefix: Arc<str>,
+    sender: UnboundedSender<Change>,
+    /// How many clients are not tracked now.
+    down: Arc<AtomicUsize>,
+    is_down: bool,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut invalidations = self.client.invalidation_rx();
+        let mut errors = self.client.error_rx();
+        let mut reconnects = self.client.reconnect_rx();
+        let sender = self.sender.clone();
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.track().await;
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                told = invalidations.recv() => match told {
+                    Ok(invalidation) => self.report(&invalidation),
+                    Err(RecvError::Lagged(_)) => self.send(Change::Lagged),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = heartbeat.tick() => self.beat().await,
+                error = errors.recv() => match error {
+                    Ok(_) | Err(RecvError::Lagged(_)) => self.lost(),
+                    Err(RecvError::Closed) => return,
+                },
+                back = reconnects.recv() => match back {
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        self.lost();
+                        self.track().await;
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    fn report(&self, invalidation: &Invalidation) {
+        for key in &invalidation.keys {
+            let id = key.as_str().and_then(|key| key.strip_prefix(&*self.prefix));
+            if let Some(Ok(id)) = id.map(str::parse::<SessionId>) {
+                self.send(Change::Session(id));
+            }
+        }
+    }
+
+    async fn beat(&mut self) {
+        match self.client.ping::<()>(None).await {
+            Ok(()) if self.is_down => self.track().await,
+            Ok(()) => {}
+            Err(_) if self.is_down => {}
+            Err(_) => self.lost(),
+        }
+    }
+
+    fn lost(&mut self) {
+        if !std::mem::replace(&mut self.is_down, true) {
+            self.down.fetch_add(1, Ordering::SeqCst);
+        }
+        self.send(Change::Lost);
+    }
+
+    /// Has the server track what this client reads from now on. While the connection is down, its
+    /// reconnection is what leads here again.
+    async fn track(&mut self) {
+        while let Err(error) = self
+            .client
+            .start_tracking(Vec::<String>::new(), false, false, false, false)
+            .await
+        {
+            if !self.client.is_connected() || self.sender.is_closed() {
+                return;
+            }
+            tracing::warn!(%error, "Redis does not track sessions; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        if std::mem::replace(&mut self.is_down, false)
+            && self.down.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.send(Change::Lagged);
+        }
+    }
+
+    fn send(&self, change: Change) {
+        // Fails only when nobody listens any more.
+        let _ = self.sender.send(change);
+    }
+}

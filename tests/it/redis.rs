@@ -1,0 +1,355 @@
+//! The store on Redis, against real servers.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use socketioxide_session::{
+    Change, Changes, Created, Record, RedisConfigError, RedisStore, Saved, SessionId, SessionStore,
+    StoreErrorKind, testing::SampleData,
+};
+
+use crate::support::{
+    redis::{Cluster, Hosted, Redis},
+    server::User,
+    soon,
+};
+
+socketioxide_session::store_conformance!(single, async {
+    let server = Redis::start().await;
+    Hosted::<SampleData, _>::new(&server.url(), server).await
+});
+
+socketioxide_session::store_conformance!(cluster, async {
+    let cluster = Cluster::start().await;
+    Hosted::<SampleData, _>::new(&cluster.url(), cluster).await
+});
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn ann() -> User {
+    User {
+        name: "Ann".into(),
+        visits: 0,
+    }
+}
+
+async fn connect(server: &Redis) -> RedisStore<User> {
+    RedisStore::connect(&server.url()).await.unwrap()
+}
+
+async fn created(store: &RedisStore<User>) -> SessionId {
+    let id = SessionId::generate().unwrap();
+    let made = store.create(&id, &ann(), HOUR).await.unwrap();
+    assert_eq!(made, Created::Created);
+    id
+}
+
+async fn must_load(store: &RedisStore<User>, id: &SessionId) -> Record<User> {
+    store.load(id).await.unwrap().unwrap()
+}
+
+/// The feed, once it is up.
+async fn feed(store: &RedisStore<User>) -> Changes {
+    let mut feed = store.changes().unwrap();
+    assert_eq!(feed.next().await, Some(Change::Lost));
+    until(&mut feed, &Change::Lagged).await;
+    feed
+}
+
+async fn until(feed: &mut Changes, change: &Change) {
+    soon("the report", async {
+        while feed.next().await.as_ref() != Some(change) {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_is_one_readable_key() {
+    let server = Redis::start().await;
+    let store = connect(&server).await.with_prefix("app:").unwrap();
+    let id = created(&store).await;
+    let key = format!("app:{}", id.expose());
+    assert_eq!(server.cli(&["GET", &key]), r#"{"name":"Ann","visits":0}"#);
+    let left: u64 = server.cli(&["PTTL", &key]).parse().unwrap();
+    assert!(left > 3_590_000 && left <= 3_600_000);
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+    assert!(matches!(
+        store.with_prefix("{app}"),
+        Err(RedisConfigError::Prefix(_))
+    ));
+}
+
+#[tokio::test]
+async fn changes_by_anybody_are_reported() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let mut feed = feed(&store).await;
+    let id = created(&store).await;
+    let key = format!("session:{}", id.expose());
+    let changed = Change::Session(id.clone());
+    for command in [
+        &["SET", &key, r#"{"name":"Eve","visits":1}"#, "KEEPTTL"][..],
+        &["EXPIRE", &key, "100"],
+        &["PERSIST", &key],
+        &["RENAME", &key, "elsewhere"],
+        // Of a key that was read while it was missing, too.
+        &["RENAME", "elsewhere", &key],
+        &["PEXPIRE", &key, "50"],
+    ] {
+        store.load(&id).await.unwrap();
+        server.cli(command);
+        until(&mut feed, &changed).await;
+    }
+    // The end of its life.
+    store.load(&id).await.unwrap();
+    until(&mut feed, &changed).await;
+    assert!(store.load(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn after_an_update_and_a_touch_a_deletion_elsewhere_is_reported_still() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let mut feed = feed(&store).await;
+    let id = created(&store).await;
+    let changed = Change::Session(id.clone());
+    let record = must_load(&store, &id).await;
+    let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    until(&mut feed, &changed).await;
+    must_load(&store, &id).await;
+    assert!(store.touch(&id, HOUR * 2).await.unwrap());
+    until(&mut feed, &changed).await;
+    must_load(&store, &id).await;
+    server.cli(&["DEL", &format!("session:{}", id.expose())]);
+    until(&mut feed, &changed).await;
+}
+
+#[tokio::test]
+async fn in_a_cluster_every_master_reports() {
+    let cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    for _ in 0..30 {
+        let id = created(&store).await;
+        must_load(&store, &id).await;
+        let key = format!("session:{}", id.expose());
+        cluster.masters[0].cli(&["-c", "DEL", &key]);
+        until(&mut feed, &Change::Session(id)).await;
+    }
+    let sizes = cluster.masters.iter().map(|master| master.cli(&["DBSIZE"]));
+    assert!(sizes.into_iter().all(|size| size == "0"));
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_lost_then_lagged_and_then_it_reports_again() {
+    let mut server = Redis::start().await;
+    let store = connect(&server).await;
+    let mut feed = feed(&store).await;
+    let breaks: [fn(&Redis); 2] = [
+        |server| {
+            server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        },
+        |server| {
+            server.freeze();
+        },
+    ];
+    for breaks in breaks {
+        let id = created(&store).await;
+        must_load(&store, &id).await;
+        breaks(&server);
+        // A server that hangs is found by a command that it does not answer.
+        let _ = store.load(&id).await;
+        until(&mut feed, &Change::Lost).await;
+        server.thaw();
+        until(&mut feed, &Change::Lagged).await;
+        must_load(&store, &id).await;
+        server.cli(&["DEL", &format!("session:{}", id.expose())]);
+        until(&mut feed, &Change::Session(id)).await;
+    }
+    server.kill();
+    until(&mut feed, &Change::Lost).await;
+    server.restart().await;
+    until(&mut feed, &Change::Lagged).await;
+    let id = created(&store).await;
+    must_load(&store, &id).await;
+    server.cli(&["DEL", &format!("session:{}", id.expose())]);
+    until(&mut feed, &Change::Session(id)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_a_timeout_and_a_late_write_brings_nothing_back() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let id = created(&store).await;
+    let record = must_load(&store, &id).await;
+    server.freeze();
+    let failed = soon("an error", store.save(&id, &ann(), &record.revision)).await;
+    let kind = failed.unwrap_err().kind();
+    assert!(
+        matches!(kind, StoreErrorKind::Timeout | StoreErrorKind::Unavailable),
+        "{kind:?}"
+    );
+    // Somebody else's deletion comes first when it answers again, or last.
+    server.thaw();
+    let key = format!("session:{}", id.expose());
+    soon("it is deleted", async {
+        while server.cli(&["DEL", &key]).is_empty() {}
+    })
+    .await;
+    soon("it answers again", async {
+        while store.load(&id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(store.load(&id).await.unwrap().is_none());
+    assert_eq!(
+        store.save(&id, &ann(), &record.revision).await.unwrap(),
+        Saved::Gone
+    );
+}
+
+#[tokio::test]
+async fn scripts_that_were_flushed_are_loaded_again() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let id = created(&store).await;
+    for _ in 0..2 {
+        server.cli(&["SCRIPT", "FLUSH"]);
+        let record = must_load(&store, &id).await;
+        let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
+        assert!(matches!(saved, Saved::Saved(_)));
+        server.cli(&["SCRIPT", "FLUSH"]);
+        assert!(store.touch(&id, HOUR).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_updates_from_two_clients_are_a_hundred() {
+    let server = Redis::start().await;
+    let stores = [connect(&server).await, connect(&server).await];
+    let id = created(&stores[0]).await;
+    let add = async |store: RedisStore<User>| {
+        loop {
+            let record = must_load(&store, &id).await;
+            let mut user = User::clone(&record.data);
+            user.visits += 1;
+            match store.save(&id, &user, &record.revision).await.unwrap() {
+                Saved::Saved(_) => break,
+                Saved::Conflict => {
+                    let pause = Duration::from_micros(fastrand::u64(0..5_000));
+                    tokio::time::sleep(pause).await;
+                }
+                Saved::Gone => panic!("it is gone"),
+            }
+        }
+    };
+    join_all((0..100).map(|nth| add(stores[nth % 2].clone()))).await;
+    assert_eq!(must_load(&stores[0], &id).await.data.visits, 100);
+}
+
+#[tokio::test]
+async fn fields_of_other_programs_are_kept() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let id = SessionId::generate().unwrap();
+    let key = format!("session:{}", id.expose());
+    let theirs = r#"{"cookie":{"originalMaxAge":1,"path":"/"},"name":"Ann","visits":0}"#;
+    server.cli(&["SET", &key, theirs, "EX", "100"]);
+    let record = must_load(&store, &id).await;
+    let visited = User { visits: 1, ..ann() };
+    let saved = store.save(&id, &visited, &record.revision).await.unwrap();
+    let expected = r#"{"cookie":{"originalMaxAge":1,"path":"/"},"name":"Ann","visits":1}"#;
+    assert_eq!(server.cli(&["GET", &key]), expected);
+    // The revision that a save gives is one to save on.
+    let Saved::Saved(revision) = saved else {
+        panic!("refused")
+    };
+    assert_eq!(must_load(&store, &id).await.revision, revision);
+    let left: u64 = server.cli(&["TTL", &key]).parse().unwrap();
+    assert!(left > 90 && left <= 100);
+}
+
+#[tokio::test]
+async fn what_is_no_session_is_a_decode_error_and_left_as_it_is() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let id = SessionId::generate().unwrap();
+    let key = format!("session:{}", id.expose());
+    for broken in [
+        "{\"name\":\"a-secret\"",
+        "[]",
+        "{\"name\":\"a-secret\"}",
+        "\u{1}\u{2}",
+    ] {
+        server.cli(&["SET", &key, broken]);
+        let error = store.load(&id).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Decode);
+        let shown = format!("{error:?}");
+        assert!(!shown.contains("a-secret"), "{shown}");
+        assert_eq!(server.cli(&["GET", &key]), broken);
+    }
+    server.cli(&["DEL", &key]);
+    server.cli(&["LPUSH", &key, "x"]);
+    assert_eq!(
+        store.load(&id).await.unwrap_err().kind(),
+        StoreErrorKind::Decode
+    );
+    let save = store.save(&id, &ann(), &b"x".to_vec().into()).await;
+    assert_eq!(save.unwrap_err().kind(), StoreErrorKind::Decode);
+    assert_eq!(server.cli(&["LRANGE", &key, "0", "-1"]), "x");
+}
+
+#[derive(Serialize, Deserialize)]
+struct Big {
+    text: String,
+}
+
+#[tokio::test]
+async fn more_than_64_kib_is_refused() {
+    let server = Redis::start().await;
+    let store = RedisStore::<Big>::connect(&server.url()).await.unwrap();
+    let id = SessionId::generate().unwrap();
+    let big = |length: usize| Big {
+        text: "x".repeat(length),
+    };
+    let overhead = r#"{"text":""}"#.len();
+    let fits = big(64 * 1024 - overhead);
+    assert_eq!(
+        store.create(&id, &fits, HOUR).await.unwrap(),
+        Created::Created
+    );
+    let large = big(64 * 1024 - overhead + 1);
+    let refused = store
+        .create(&SessionId::generate().unwrap(), &large, HOUR)
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::TooLarge);
+    let record = store.load(&id).await.unwrap().unwrap();
+    let refused = store.save(&id, &large, &record.revision).await;
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::TooLarge);
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+}
+
+#[tokio::test]
+async fn bad_urls_are_typed_errors_without_the_password() {
+    for url in [
+        "",
+        "not a url",
+        "http://127.0.0.1",
+        "redis://:hunter2@:port",
+        "redis+unix://",
+    ] {
+        let error = RedisStore::<User>::connect(url).await.unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hunter2"), "{url}");
+    }
+    let tls = RedisStore::<User>::builder("rediss://127.0.0.1").unwrap_err();
+    assert!(matches!(tls, RedisConfigError::Tls));
+    let builder = RedisStore::<User>::builder("redis://:hunter2@127.0.0.1:1").unwrap();
+    assert!(!format!("{builder:?}").contains("hunter2"));
+    let nobody = soon("an error", builder.connect::<User>())
+        .await
+        .unwrap_err();
+    assert!(!format!("{nobody:?}").contains("hunter2"));
+}

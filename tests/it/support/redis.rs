@@ -1,0 +1,244 @@
+//! Real Redis servers, which end with their handles.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use socketioxide_session::{
+    Changes, Created, Record, RedisStore, Revision, Saved, SessionId, SessionStore, StoreError,
+};
+
+use super::soon;
+
+const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
+
+/// One server on a free port.
+pub(crate) struct Redis {
+    pub(crate) port: u16,
+    folder: PathBuf,
+    cluster: bool,
+    process: Child,
+}
+
+impl Redis {
+    pub(crate) async fn start() -> Self {
+        Self::start_as(false).await
+    }
+
+    async fn start_as(cluster: bool) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let nth = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("session-redis-{}-{nth}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let port = free_port();
+        let process = spawn(port, &folder, cluster);
+        let server = Self {
+            port,
+            folder,
+            cluster,
+            process,
+        };
+        server.ready().await;
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs `redis-cli`, as an operator would.
+    pub(crate) fn cli(&self, args: &[&str]) -> String {
+        cli(self.port, args)
+    }
+
+    async fn ready(&self) {
+        soon("Redis is ready", async {
+            while self.cli(&["PING"]) != "PONG" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Stops answering, and keeps its connections.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts again on the same port, empty.
+    pub(crate) async fn restart(&mut self) {
+        self.process = spawn(self.port, &self.folder, self.cluster);
+        self.ready().await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(port: u16, folder: &Path, cluster: bool) -> Child {
+    let port = port.to_string();
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args(["--dir", folder.to_str().unwrap()])
+        .stdout(Stdio::null());
+    if cluster {
+        command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+    }
+    command.spawn().expect(MISSING)
+}
+
+/// A port whose cluster port is free too.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn cli(port: u16, args: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-p", &port.to_string()])
+        .args(args)
+        .output()
+        .expect(MISSING);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A cluster of three masters.
+pub(crate) struct Cluster {
+    pub(crate) masters: Vec<Redis>,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        let mut masters = Vec::new();
+        for _ in 0..3 {
+            masters.push(Redis::start_as(true).await);
+        }
+        let addresses: Vec<String> = masters
+            .iter()
+            .map(|master| format!("127.0.0.1:{}", master.port))
+            .collect();
+        let mut args = vec!["--cluster", "create"];
+        args.extend(addresses.iter().map(String::as_str));
+        args.push("--cluster-yes");
+        masters[0].cli(&args);
+        soon("the cluster is ready", async {
+            while !masters.iter().all(|master| {
+                master
+                    .cli(&["CLUSTER", "INFO"])
+                    .contains("cluster_state:ok")
+            }) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        Self { masters }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis-cluster://127.0.0.1:{}", self.masters[0].port)
+    }
+}
+
+/// A store with the servers that it needs.
+pub(crate) struct Hosted<T, H> {
+    pub(crate) store: RedisStore<T>,
+    _host: H,
+}
+
+impl<T, H> Hosted<T, H> {
+    pub(crate) async fn new(url: &str, host: H) -> Self {
+        Self {
+            store: RedisStore::connect(url).await.unwrap(),
+            _host: host,
+        }
+    }
+}
+
+#[async_trait]
+impl<T, H> SessionStore for Hosted<T, H>
+where
+    RedisStore<T>: SessionStore<Data = T>,
+    T: Send + Sync + 'static,
+    H: Send + Sync + 'static,
+{
+    type Data = T;
+
+    async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
+        self.store.create(id, data, ttl).await
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        self.store.load(id).await
+    }
+
+    async fn save(
+        &self,
+        id: &SessionId,
+        data: &T,
+        expected: &Revision,
+    ) -> Result<Saved, StoreError> {
+        self.store.save(id, data, expected).await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.touch(id, ttl).await
+    }
+
+    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
+        self.store.rename(old, new).await
+    }
+
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.store.delete(id).await
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        self.store.changes()
+    }
+}
