@@ -57,8 +57,8 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// What died with the last keeper is done again.
     fn start_over(&self) {
         for entry in self.0.registry.all().iter().filter_map(Weak::upgrade) {
-            entry.check_begins();
-            self.check_soon(&entry);
+            entry.queue_check();
+            self.0.agenda.lock().now(Job::Check(entry));
         }
     }
 

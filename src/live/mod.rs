@@ -363,6 +363,8 @@ impl<T: Send + Sync + 'static> Live<T> {
         if entry.queue_check() {
             self.0.agenda.lock().now(agenda::Job::Check(entry.clone()));
             self.0.bell.notify_one();
+            // The job holds the entry; without a keeper it would do so for ever.
+            self.ensure_keeper();
         }
     }
 }

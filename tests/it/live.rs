@@ -797,3 +797,18 @@ async fn an_end_is_noticed_in_time_by_the_clock() {
     );
     assert_eq!(sessions.live_sessions(), 0);
 }
+
+#[tokio::test]
+async fn without_any_socket_a_failed_update_leaves_nothing() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let ann = ann.reload().await.unwrap();
+    server
+        .faults
+        .on(Call::Save, Fault::Error(StoreErrorKind::Unavailable));
+    assert!(matches!(
+        ann.update(|_| ()).await,
+        Err(UpdateError::Store(_))
+    ));
+    server.assert_empty().await;
+}
