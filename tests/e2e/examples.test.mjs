@@ -206,7 +206,7 @@ for (const example of EXAMPLES) {
     });
 
     test("an expired session is told and disconnected", async () => {
-      const server = await Server.start(example, { SESSION_TTL: "1" });
+      const server = await Server.start(example, { SESSION_TTL: "2" });
       try {
         const cookie = await server.login("Ann");
         const { socket } = await server.connect("/", { cookie });

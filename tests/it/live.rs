@@ -201,7 +201,7 @@ async fn an_expired_session_is_closed_and_a_touched_one_lives_on() {
         name: name.into(),
         visits: 0,
     };
-    let life = Duration::from_millis(400);
+    let life = Duration::from_millis(1500);
     let ann = server.sessions.create_for(user("Ann"), life).await.unwrap();
     let bob = server.sessions.create_for(user("Bob"), life).await.unwrap();
     let (mut tab, mut other) = (server.connected(&ann).await, server.connected(&bob).await);
@@ -224,7 +224,7 @@ async fn a_session_touched_elsewhere_lives_on_though_it_was_not_reported() {
         name: "Ann".into(),
         visits: 0,
     };
-    let life = Duration::from_millis(300);
+    let life = Duration::from_secs(1);
     let ann = server.sessions.create_for(user, life).await.unwrap();
     let mut tab = server.connected(&ann).await;
     server.store.touch(ann.id(), life * 3).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_deadline_that_cannot_be_asked_about_ends_the_session() {
             name: "Ann".into(),
             visits: 0,
         };
-        let life = Duration::from_millis(200);
+        let life = Duration::from_secs(1);
         let ann = server.sessions.create_for(user, life).await.unwrap();
         let mut tab = server.connected(&ann).await;
         server.faults.on(Call::Load, fault);
@@ -732,7 +732,7 @@ async fn activity_touches_at_most_once_per_interval_and_never_shortens() {
 async fn an_event_keeps_the_session_alive() {
     let setup = Setup::new().bridge(|bridge| {
         bridge
-            .ttl(Duration::from_millis(900))
+            .ttl(Duration::from_millis(1500))
             .touch_on_activity(Duration::from_millis(50))
     });
     let server = setup.start().await;

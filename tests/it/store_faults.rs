@@ -22,7 +22,7 @@ use crate::support::{
     soon, until,
 };
 
-const TIMEOUT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 async fn server() -> Server {
     Setup::new()

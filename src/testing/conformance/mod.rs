@@ -31,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A life that does not end during a test.
 const LONG: Duration = Duration::from_mins(10);
 /// A life whose end a test waits for.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// Makes a module with one `#[tokio::test]` for each law of the
 /// [`SessionStore`] contract.
