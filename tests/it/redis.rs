@@ -10,7 +10,7 @@ use socketioxide_session::{
 };
 
 use crate::support::{
-    redis::{Cluster, Hosted, Redis},
+    redis::{Cluster, Hosted, Redis, Sentinel},
     server::User,
     soon,
 };
@@ -175,6 +175,30 @@ async fn a_broken_connection_is_lost_then_lagged_and_then_it_reports_again() {
     let id = created(&store).await;
     must_load(&store, &id).await;
     server.cli(&["DEL", &format!("session:{}", id.expose())]);
+    until(&mut feed, &Change::Session(id)).await;
+}
+
+#[tokio::test]
+async fn behind_a_sentinel_a_failover_is_lost_then_lagged_and_the_sessions_go_on() {
+    let mut servers = Sentinel::start().await;
+    let store = RedisStore::<User>::connect(&servers.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    let id = created(&store).await;
+    let key = format!("session:{}", id.expose());
+    soon("it is replicated", async {
+        while servers.replica.cli(&["EXISTS", &key]) != "1" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    servers.fail_over().await;
+    until(&mut feed, &Change::Lost).await;
+    until(&mut feed, &Change::Lagged).await;
+    let record = must_load(&store, &id).await;
+    let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    must_load(&store, &id).await;
+    servers.replica.cli(&["DEL", &key]);
     until(&mut feed, &Change::Session(id)).await;
 }
 

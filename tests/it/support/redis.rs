@@ -31,12 +31,7 @@ impl Redis {
     }
 
     async fn start_as(cluster: bool) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let nth = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("session-redis-{}-{nth}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let port = free_port();
+        let (port, folder) = (free_port(), folder());
         let process = spawn(port, &folder, cluster);
         let server = Self {
             port,
@@ -55,6 +50,32 @@ impl Redis {
     /// Runs `redis-cli`, as an operator would.
     pub(crate) fn cli(&self, args: &[&str]) -> String {
         cli(self.port, args)
+    }
+
+    async fn start_sentinel(master: &str) -> Self {
+        let (port, folder) = (free_port(), folder());
+        // A sentinel writes what it learns into its configuration.
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+            folder.display()
+        );
+        let file = folder.join("sentinel.conf");
+        std::fs::write(&file, settings).unwrap();
+        let process = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect(MISSING);
+        let server = Self {
+            port,
+            folder,
+            cluster: false,
+            process,
+        };
+        server.ready().await;
+        server
     }
 
     async fn ready(&self) {
@@ -128,6 +149,16 @@ fn spawn(port: u16, folder: &Path, cluster: bool) -> Child {
     command.spawn().expect(MISSING)
 }
 
+/// A new folder.
+fn folder() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let nth = COUNT.fetch_add(1, Ordering::SeqCst);
+    let name = format!("session-redis-{}-{nth}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// A port whose cluster port is free too.
 fn free_port() -> u16 {
     loop {
@@ -182,6 +213,61 @@ impl Cluster {
 
     pub(crate) fn url(&self) -> String {
         format!("redis-cluster://127.0.0.1:{}", self.masters[0].port)
+    }
+}
+
+/// A master and a replica, and a sentinel that looks after them.
+pub(crate) struct Sentinel {
+    pub(crate) master: Redis,
+    pub(crate) replica: Redis,
+    sentinel: Redis,
+}
+
+impl Sentinel {
+    pub(crate) async fn start() -> Self {
+        let (master, replica) = (Redis::start().await, Redis::start().await);
+        let port = master.port.to_string();
+        replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
+        soon("the replica follows", async {
+            while !replica
+                .cli(&["INFO", "replication"])
+                .contains("master_link_status:up")
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let sentinel = Redis::start_sentinel(&port).await;
+        soon("the sentinel knows the replica", async {
+            while !sentinel
+                .cli(&["SENTINEL", "REPLICAS", "main"])
+                .contains(&replica.port.to_string())
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        Self {
+            master,
+            replica,
+            sentinel,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let port = self.sentinel.port;
+        format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=main")
+    }
+
+    /// Kills the master, and waits until the replica has taken its place.
+    pub(crate) async fn fail_over(&mut self) {
+        self.master.kill();
+        soon("the failover", async {
+            while !self.replica.cli(&["ROLE"]).starts_with("master") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
     }
 }
 
