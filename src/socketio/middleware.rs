@@ -35,7 +35,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 
     /// A connect middleware that lets in clients without a session too: those that bring no
     /// credential, and those whose credential is no good or whose session is gone. Handlers take
-    /// [`MaybeSession`]. A refused origin and a failed store still reject.
+    /// [`MaybeSession`](crate::MaybeSession). A refused origin and a failed store still reject.
     #[must_use]
     pub fn optional(&self) -> OptionalSession<T> {
         OptionalSession {

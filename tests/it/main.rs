@@ -14,6 +14,8 @@ mod logged_in_socket;
 mod origin;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_nodes;
 mod soak;
 mod store_faults;
 mod support;

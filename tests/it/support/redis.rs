@@ -220,7 +220,7 @@ impl Cluster {
 pub(crate) struct Sentinel {
     pub(crate) master: Redis,
     pub(crate) replica: Redis,
-    sentinel: Redis,
+    watcher: Redis,
 }
 
 impl Sentinel {
@@ -237,9 +237,9 @@ impl Sentinel {
             }
         })
         .await;
-        let sentinel = Redis::start_sentinel(&port).await;
+        let watcher = Redis::start_sentinel(&port).await;
         soon("the sentinel knows the replica", async {
-            while !sentinel
+            while !watcher
                 .cli(&["SENTINEL", "REPLICAS", "main"])
                 .contains(&replica.port.to_string())
             {
@@ -250,12 +250,12 @@ impl Sentinel {
         Self {
             master,
             replica,
-            sentinel,
+            watcher,
         }
     }
 
     pub(crate) fn url(&self) -> String {
-        let port = self.sentinel.port;
+        let port = self.watcher.port;
         format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=main")
     }
 

@@ -63,6 +63,7 @@ pub(crate) struct Setup {
     extractor: Option<MakeExtractor>,
     namespaces: Vec<AddNamespace>,
     reports: bool,
+    store: Option<Arc<dyn SessionStore<Data = User>>>,
 }
 
 type MakeExtractor = Box<dyn FnOnce(&SignedCookie, &EncryptedToken) -> DynExtractor + Send>;
@@ -96,6 +97,7 @@ impl Setup {
             extractor: None,
             namespaces: Vec::new(),
             reports: true,
+            store: None,
         }
     }
 
@@ -114,6 +116,15 @@ impl Setup {
     pub(crate) fn say_why(self) -> Self {
         Self {
             say_why: true,
+            ..self
+        }
+    }
+
+    /// With another store than one in memory.
+    #[cfg(feature = "redis")]
+    pub(crate) fn store(self, store: impl SessionStore<Data = User>) -> Self {
+        Self {
+            store: Some(Arc::new(store)),
             ..self
         }
     }
@@ -164,7 +175,8 @@ impl Setup {
             .unwrap()
             .insecure_http();
         let token = EncryptedToken::new("token", &self.keys).unwrap();
-        let (store, faults) = FaultyStore::new(MemoryStore::<User>::new());
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let (store, faults) = FaultyStore::new(store);
         if !self.reports {
             faults.report_nothing();
         }
