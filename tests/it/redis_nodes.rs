@@ -212,3 +212,15 @@ async fn live(world: Arc<World>, seed: u64) -> Vec<Client> {
     }
     tabs
 }
+
+#[tokio::test]
+async fn what_is_not_reported_is_found_when_it_is_asked_about_again() {
+    let redis = Redis::start().await;
+    let node = node(&redis).await;
+    let ann = node.login("Ann").await;
+    let mut tab = node.connected(&ann).await;
+    redis.cli(&["FLUSHALL"]);
+    assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
+    assert_eq!(tab.frame().await, "41");
+    node.assert_empty().await;
+}
