@@ -112,9 +112,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let _ = connection.await; // an error here is a client that went away
         });
     }
-    io.close().await;
     // A client that still polls may take half a minute to go.
-    let gone = tokio::time::timeout(Duration::from_secs(3), graceful.shutdown()).await;
+    let all_gone = async {
+        io.close().await;
+        graceful.shutdown().await;
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(3), all_gone).await;
     if gone.is_err() {
         tracing::warn!("some clients were cut off");
     }
