@@ -9,8 +9,8 @@ use fred::{
     types::{
         RespVersion,
         config::{
-            Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig,
-            UnresponsiveConfig,
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy,
+            ServerConfig, TcpConfig, UnresponsiveConfig,
         },
     },
 };
@@ -22,6 +22,10 @@ const MAX_QUEUE: usize = 10_000;
 /// A connection that owes an answer for so long is given up: this is also how soon a server that
 /// hangs counts as lost.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
+
+/// So many reports may wait to be read. Of more at one time, nobody knows which sessions they are of,
+/// and all are loaded again.
+const MAX_REPORTS: usize = 1024;
 
 /// Builds a [`RedisStore`]; made by [`RedisStore::builder`].
 ///
@@ -39,12 +43,17 @@ pub struct RedisStoreBuilder {
 
 impl RedisStoreBuilder {
     pub(super) fn new(url: &str) -> Result<Self, RedisConfigError> {
-        if url.starts_with("rediss") {
+        if wants_tls(url) {
             return Err(RedisConfigError::Tls);
         }
         // fred's words may quote the URL, and with it the password.
         let mut config = Config::from_url(url).map_err(|_| RedisConfigError::Url)?;
         config.version = RespVersion::RESP3;
+        // Else fred asks nobody but the nodes of the URL, and when they are down, the others that it
+        // knows, and the replica that took over, are of no use.
+        if let ServerConfig::Clustered { policy, .. } = &mut config.server {
+            *policy = ClusterDiscoveryPolicy::UseCache;
+        }
         Ok(Self {
             config,
             prefix: DEFAULT_PREFIX.into(),
@@ -91,6 +100,7 @@ impl RedisStoreBuilder {
     pub async fn connect<T>(self) -> Result<RedisStore<T>, RedisConfigError> {
         let performance = PerformanceConfig {
             default_command_timeout: self.command_timeout,
+            broadcast_channel_capacity: MAX_REPORTS,
             ..PerformanceConfig::default()
         };
         let connection = ConnectionConfig {
@@ -127,6 +137,16 @@ impl RedisStoreBuilder {
             self.prefix,
         ))
     }
+}
+
+/// Without TLS compiled in, fred would speak to such a server in the clear. It reads a scheme as URLs
+/// are read, so in any case, and after white space.
+fn wants_tls(url: &str) -> bool {
+    let url = url.trim_start_matches(|c: char| c <= ' ').as_bytes();
+    [&b"rediss"[..], b"valkeys"].iter().any(|scheme| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }
 
 pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError> {

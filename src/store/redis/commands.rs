@@ -104,7 +104,17 @@ pub(super) async fn create(
     value: Bytes,
     ttl: Duration,
 ) -> Result<bool, Error> {
-    let expires = Some(Expiration::PX(millis(ttl)));
+    set_new(client, key, value, Some(ttl)).await
+}
+
+/// Sets a key that is not there yet; `None`: it never expires.
+async fn set_new(
+    client: &Client,
+    key: &str,
+    value: Bytes,
+    ttl: Option<Duration>,
+) -> Result<bool, Error> {
+    let expires = ttl.map(|ttl| Expiration::PX(millis(ttl)));
     let only_new = Some(SetOptions::NX);
     let set: Option<String> = client.set(key, value, expires, only_new, false).await?;
     Ok(set.is_some())
@@ -173,8 +183,7 @@ async fn copy_then_delete(client: &Client, old: &str, new: &str) -> Result<bool,
         let Some((value, ttl)) = load(client, old).await.map_err(unavailable)? else {
             return Ok(false);
         };
-        let ttl = ttl.unwrap_or(LONGEST_TTL);
-        let copied = create(client, new, value.clone(), ttl).await;
+        let copied = set_new(client, new, value.clone(), ttl).await;
         if !copied.map_err(unavailable)? {
             return Err(taken());
         }
@@ -203,14 +212,13 @@ async fn take_then_create(client: &Client, old: &str, new: &str) -> Result<bool,
     let Some((value, ttl)) = with_life(value, left) else {
         return Ok(false);
     };
-    let ttl = ttl.unwrap_or(LONGEST_TTL);
-    let error = match create(client, new, value.clone(), ttl).await {
+    let error = match set_new(client, new, value.clone(), ttl).await {
         Ok(true) => return Ok(true),
         Ok(false) => taken(),
         Err(error) => unavailable(error),
     };
     // Back to where it was, if nothing else is there.
-    let _ = create(client, old, value, ttl).await;
+    let _ = set_new(client, old, value, ttl).await;
     Err(error)
 }
 

@@ -5,13 +5,7 @@
 //! would silence our own changes and with them disarm the key, unseen; so it is not used, and our own
 //! changes come back as reports.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use fred::{
     clients::Client,
@@ -19,6 +13,7 @@ use fred::{
     types::client::Invalidation,
 };
 use futures_util::stream;
+use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -44,7 +39,7 @@ pub(super) fn changes(clients: &[Client], prefix: &Arc<str>) -> Option<Changes> 
     let runtime = Handle::try_current().ok()?;
     let (sender, receiver) = unbounded_channel();
     let _ = sender.send(Change::Lost);
-    let down = Arc::new(AtomicUsize::new(clients.len()));
+    let down = Arc::new(Mutex::new(clients.len()));
     for client in clients {
         let follower = Follower {
             client: client.clone(),
@@ -66,8 +61,9 @@ struct Follower {
     client: Client,
     prefix: Arc<str>,
     sender: UnboundedSender<Change>,
-    /// How many clients are not tracked now.
-    down: Arc<AtomicUsize>,
+    /// How many clients are not tracked now. `Lost` and `Lagged` are sent under the lock: else one
+    /// client's `Lagged` could overtake the loss of another, and the feed pass for whole.
+    down: Arc<Mutex<usize>>,
     is_down: bool,
 }
 
@@ -85,7 +81,7 @@ impl Follower {
                 () = sender.closed() => return,
                 told = invalidations.recv() => match told {
                     Ok(invalidation) => self.report(&invalidation),
-                    Err(RecvError::Lagged(_)) => self.send(Change::Lagged),
+                    Err(RecvError::Lagged(_)) => self.skipped(),
                     Err(RecvError::Closed) => return,
                 },
                 _ = heartbeat.tick() => self.beat().await,
@@ -123,10 +119,29 @@ impl Follower {
     }
 
     fn lost(&mut self) {
+        let mut down = self.down.lock();
         if !std::mem::replace(&mut self.is_down, true) {
-            self.down.fetch_add(1, Ordering::SeqCst);
+            *down += 1;
         }
         self.send(Change::Lost);
+    }
+
+    /// Some reports were not read in time. While a client is down, its return will say so.
+    fn skipped(&self) {
+        let down = self.down.lock();
+        if *down == 0 {
+            self.send(Change::Lagged);
+        }
+    }
+
+    fn tracked(&mut self) {
+        let mut down = self.down.lock();
+        if std::mem::replace(&mut self.is_down, false) {
+            *down -= 1;
+            if *down == 0 {
+                self.send(Change::Lagged);
+            }
+        }
     }
 
     /// Has the server track what this client reads from now on. While the connection is down, its
@@ -143,15 +158,47 @@ impl Follower {
             tracing::warn!(%error, "Redis does not track sessions; trying again");
             tokio::time::sleep(RETRY).await;
         }
-        if std::mem::replace(&mut self.is_down, false)
-            && self.down.fetch_sub(1, Ordering::SeqCst) == 1
-        {
-            self.send(Change::Lagged);
-        }
+        self.tracked();
     }
 
     fn send(&self, change: Change) {
         // Fails only when nobody listens any more.
         let _ = self.sender.send(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_feed_is_back_when_all_clients_are() {
+        let (sender, mut receiver) = unbounded_channel();
+        let down = Arc::new(Mutex::new(2));
+        let [mut one, mut other] = [(); 2].map(|()| Follower {
+            client: Client::default(),
+            prefix: "session:".into(),
+            sender: sender.clone(),
+            down: down.clone(),
+            is_down: true,
+        });
+        let mut told = || receiver.try_recv().ok();
+        one.tracked();
+        one.skipped();
+        assert_eq!(told(), None);
+        other.tracked();
+        assert_eq!(told(), Some(Change::Lagged));
+        one.skipped();
+        assert_eq!(told(), Some(Change::Lagged));
+        one.lost();
+        one.lost();
+        other.skipped();
+        other.tracked();
+        assert_eq!(told(), Some(Change::Lost));
+        assert_eq!(told(), Some(Change::Lost));
+        assert_eq!(told(), None);
+        one.tracked();
+        assert_eq!(told(), Some(Change::Lagged));
+        assert_eq!(told(), None);
     }
 }

@@ -41,7 +41,7 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// - A session is one key, `{prefix}{id}`, whose value is the session's data as a JSON object, and
 ///   whose expiry is the session's. Other programs may read and write it.
 /// - A save merges three ways: what the loaded data had and the new data hasn't is removed, and what
-///   this program's type does not know is kept, recursively in objects.
+///   this program's type does not know is kept, recursively in objects, to the last byte.
 /// - A save compares the stored bytes in a script on the server, so it never overwrites and never
 ///   brings back; a command that arrives late, after its time is up, finds that as any other does.
 /// - Changes are reported with RESP3 `CLIENT TRACKING` on the connections that read: whoever made
@@ -84,7 +84,9 @@ impl<T> RedisStore<T> {
     }
 
     /// Uses a client of your own, which is connected or will be. It should have a command timeout,
-    /// a reconnect policy, and RESP3, without which no changes are reported.
+    /// a reconnect policy, and RESP3, without which no changes are reported; in a cluster
+    /// `ClusterDiscoveryPolicy::UseCache`, without which the loss of the nodes that it was given is
+    /// the loss of all.
     #[must_use]
     pub fn from_client(client: Client) -> Self {
         Self::from_clients(vec![client], DEFAULT_PREFIX.into())

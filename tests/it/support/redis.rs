@@ -17,7 +17,9 @@ use super::soon;
 
 const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
 
-/// One server on a free port.
+const SOCKET: &str = "redis.sock";
+
+/// One server on a free port, and on a unix socket.
 pub(crate) struct Redis {
     pub(crate) port: u16,
     folder: PathBuf,
@@ -45,6 +47,10 @@ impl Redis {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn unix_url(&self) -> String {
+        format!("redis+unix://{}", self.folder.join(SOCKET).display())
     }
 
     /// Runs `redis-cli`, as an operator would.
@@ -142,6 +148,7 @@ fn spawn(port: u16, folder: &Path, cluster: bool) -> Child {
             "no",
         ])
         .args(["--dir", folder.to_str().unwrap()])
+        .args(["--unixsocket", folder.join(SOCKET).to_str().unwrap()])
         .stdout(Stdio::null());
     if cluster {
         command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
@@ -213,6 +220,44 @@ impl Cluster {
 
     pub(crate) fn url(&self) -> String {
         format!("redis-cluster://127.0.0.1:{}", self.masters[0].port)
+    }
+
+    /// The master that has this key.
+    pub(crate) fn owner(&self, key: &str) -> usize {
+        let has = |master: &Redis| master.cli(&["EXISTS", key]) == "1";
+        self.masters.iter().position(has).unwrap()
+    }
+
+    /// Adds a replica of this master, and waits until all masters know it: they elect it.
+    pub(crate) async fn replica_of(&self, nth: usize) -> Redis {
+        let replica = Redis::start_as(true).await;
+        let port = self.masters[nth].port.to_string();
+        replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+        let master = self.masters[nth].cli(&["CLUSTER", "MYID"]);
+        let id = replica.cli(&["CLUSTER", "MYID"]);
+        soon("it is a replica", async {
+            while replica.cli(&["CLUSTER", "REPLICATE", &master]) != "OK" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        let known = |server: &Redis| {
+            let nodes = server.cli(&["CLUSTER", "NODES"]);
+            nodes
+                .lines()
+                .any(|line| line.starts_with(&id) && line.contains("slave"))
+        };
+        soon("all know the replica, and it follows", async {
+            while !self.masters.iter().all(known)
+                || !replica
+                    .cli(&["INFO", "replication"])
+                    .contains("master_link_status:up")
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        replica
     }
 }
 

@@ -1,0 +1,389 @@
+//! The store on Redis, on other deployments than one plain server, and through their failures.
+
+use std::{collections::HashSet, time::Duration};
+
+use fred::{
+    clients::{Client, Pool},
+    interfaces::ClientLike as _,
+    types::{RespVersion, config::Config},
+};
+use serde::{Deserialize, Serialize};
+use socketioxide_session::{
+    Change, Changes, Created, Record, RedisConfigError, RedisStore, Saved, SessionId, SessionStore,
+};
+
+use crate::support::{
+    redis::{Cluster, Redis},
+    server::User,
+    soon,
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+/// Finding that a server is gone, electing another one and reconnecting with growing pauses take
+/// some seconds each.
+const FAILOVER: Duration = Duration::from_secs(60);
+
+fn ann() -> User {
+    User {
+        name: "Ann".into(),
+        visits: 0,
+    }
+}
+
+async fn created(store: &RedisStore<User>) -> SessionId {
+    let id = SessionId::generate().unwrap();
+    let made = store.create(&id, &ann(), HOUR).await.unwrap();
+    assert_eq!(made, Created::Created);
+    id
+}
+
+async fn must_load(store: &RedisStore<User>, id: &SessionId) -> Record<User> {
+    store.load(id).await.unwrap().unwrap()
+}
+
+fn key(id: &SessionId) -> String {
+    format!("session:{}", id.expose())
+}
+
+async fn until(feed: &mut Changes, change: &Change) {
+    let seen = tokio::time::timeout(FAILOVER, async {
+        while feed.next().await.as_ref() != Some(change) {}
+    });
+    seen.await
+        .unwrap_or_else(|_| panic!("never reported: {change:?}"));
+}
+
+/// The feed, once it is up.
+async fn feed(store: &RedisStore<User>) -> Changes {
+    let mut feed = store.changes().unwrap();
+    assert_eq!(feed.next().await, Some(Change::Lost));
+    until(&mut feed, &Change::Lagged).await;
+    feed
+}
+
+async fn answers_again(store: &RedisStore<User>, id: &SessionId) {
+    let answered = tokio::time::timeout(FAILOVER, async {
+        while store.load(id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    answered.await.expect("it answers again");
+}
+
+/// What every deployment does: stores, saves, touches, renames, reports, deletes.
+async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
+    let mut feed = feed(store).await;
+    let old = created(store).await;
+    let record = must_load(store, &old).await;
+    let saved = store.save(&old, &ann(), &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    assert!(store.touch(&old, HOUR * 2).await.unwrap());
+    let id = SessionId::generate().unwrap();
+    assert!(store.rename(&old, &id).await.unwrap());
+    assert!(store.load(&old).await.unwrap().is_none());
+    must_load(store, &id).await;
+    delete(&key(&id));
+    until(&mut feed, &Change::Session(id.clone())).await;
+    assert!(!store.delete(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn through_a_unix_socket() {
+    let server = Redis::start().await;
+    let store = RedisStore::connect(&server.unix_url()).await.unwrap();
+    works(&store, |key| {
+        server.cli(&["DEL", key]);
+    })
+    .await;
+}
+
+fn resp3(server: &Redis) -> Config {
+    let mut config = Config::from_url(&server.url()).unwrap();
+    config.version = RespVersion::RESP3;
+    config
+}
+
+#[tokio::test]
+async fn with_a_client_of_ones_own_connected_before_or_after() {
+    let server = Redis::start().await;
+    let delete = |key: &str| {
+        server.cli(&["DEL", key]);
+    };
+    let client = Client::new(resp3(&server), None, None, None);
+    client.init().await.unwrap();
+    works(&RedisStore::from_client(client), delete).await;
+
+    let client = Client::new(resp3(&server), None, None, None);
+    let store = RedisStore::from_client(client.clone());
+    let mut early = store.changes().unwrap();
+    client.init().await.unwrap();
+    until(&mut early, &Change::Lagged).await;
+    works(&store, delete).await;
+}
+
+#[tokio::test]
+async fn with_a_pool_every_connection_reports() {
+    let server = Redis::start().await;
+    let pool = Pool::new(resp3(&server), None, None, None, 4).unwrap();
+    pool.init().await.unwrap();
+    let store = RedisStore::from_pool(&pool);
+    let mut feed = feed(&store).await;
+    for _ in 0..8 {
+        let id = created(&store).await;
+        must_load(&store, &id).await;
+        server.cli(&["DEL", &key(&id)]);
+        until(&mut feed, &Change::Session(id)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_resp3_there_is_no_feed_and_all_else_works() {
+    let server = Redis::start().await;
+    let client = Client::new(Config::from_url(&server.url()).unwrap(), None, None, None);
+    client.init().await.unwrap();
+    let store = RedisStore::<User>::from_client(client);
+    assert!(store.changes().is_none());
+    let id = created(&store).await;
+    let record = must_load(&store, &id).await;
+    let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    assert!(store.delete(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_burst_of_reports_is_told_one_by_one() {
+    let server = Redis::start().await;
+    let store = RedisStore::<User>::connect(&server.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    let mut ids = HashSet::new();
+    for _ in 0..500 {
+        let id = created(&store).await;
+        must_load(&store, &id).await;
+        ids.insert(id);
+    }
+    let everything = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', key) end";
+    server.cli(&["EVAL", everything, "0"]);
+    soon("all of them are reported", async {
+        while !ids.is_empty() {
+            match feed.next().await {
+                Some(Change::Session(id)) => ids.remove(&id),
+                other => panic!("{other:?} with {} to come", ids.len()),
+            };
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_never_expires_never_expires_after_its_renaming() {
+    let (server, cluster) = (Redis::start().await, Cluster::start().await);
+    for (url, server) in [
+        (server.url(), &server),
+        (cluster.url(), &cluster.masters[0]),
+    ] {
+        let store = RedisStore::<User>::connect(&url).await.unwrap();
+        let [old, new] = [(); 2].map(|()| SessionId::generate().unwrap());
+        let value = r#"{"name":"Ann","visits":0}"#;
+        assert_eq!(server.cli(&["-c", "SET", &key(&old), value]), "OK");
+        assert!(must_load(&store, &old).await.ttl.is_none());
+        assert!(store.rename(&old, &new).await.unwrap());
+        assert_eq!(must_load(&store, &new).await.ttl, None, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_and_text_of_other_programs_are_kept_to_the_last_digit() {
+    let server = Redis::start().await;
+    let store = RedisStore::<User>::connect(&server.url()).await.unwrap();
+    for theirs in [
+        "0.1",
+        "5.2988234556232e-309",
+        "1e400",
+        "123456789012345678901234567890",
+        "-0.0",
+        "0.30000000000000004",
+        "9007199254740993.5",
+        "1690000000.1234567",
+        "4.35e-7",
+        r#""\ud800""#,
+    ] {
+        let id = SessionId::generate().unwrap();
+        let stored = format!(r#"{{"name":"Ann","theirs":{theirs},"visits":0}}"#);
+        server.cli(&["SET", &key(&id), &stored]);
+        let record = must_load(&store, &id).await;
+        let visited = User { visits: 1, ..ann() };
+        let saved = store.save(&id, &visited, &record.revision).await;
+        assert!(matches!(saved, Ok(Saved::Saved(_))), "{theirs}: {saved:?}");
+        let expected = format!(r#"{{"name":"Ann","theirs":{theirs},"visits":1}}"#);
+        assert_eq!(server.cli(&["GET", &key(&id)]), expected);
+    }
+}
+
+/// What connect-redis 9 stores of an Express session.
+const EXPRESS: &str = r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"user":"ann","userId":42}"#;
+
+#[derive(Serialize, Deserialize)]
+struct Visitor {
+    user: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visits: Option<u32>,
+}
+
+#[tokio::test]
+async fn what_an_express_app_stored_is_kept() {
+    let server = Redis::start().await;
+    let store = RedisStore::<Visitor>::connect(&server.url()).await.unwrap();
+    let store = store.with_prefix("sess:").unwrap();
+    let id = SessionId::generate().unwrap();
+    let key = format!("sess:{}", id.expose());
+    server.cli(&["SET", &key, EXPRESS, "EX", "86400"]);
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for (visits, expected) in [
+        (
+            Some(1),
+            EXPRESS.replace(r#""userId":42"#, r#""userId":42,"visits":1"#),
+        ),
+        (None, EXPRESS.to_owned()),
+    ] {
+        let record = store.load(&id).await.unwrap().unwrap();
+        let user = record.data.user.clone();
+        let visitor = Visitor { user, visits };
+        let saved = store.save(&id, &visitor, &record.revision).await.unwrap();
+        assert!(matches!(saved, Saved::Saved(_)));
+        assert_eq!(json(&server.cli(&["GET", &key])), json(&expected));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_that_does_not_tell_it() {
+    let server = Redis::start().await;
+    server.cli(&["CONFIG", "SET", "requirepass", "right-one"]);
+    let port = server.port;
+    for url in [
+        format!("redis://:hunter2@127.0.0.1:{port}"),
+        format!("redis://default:hunter2@127.0.0.1:{port}"),
+        format!("redis-cluster://:hunter2@127.0.0.1:{port}"),
+        format!("redis-sentinel://:hunter2@127.0.0.1:{port}?sentinelServiceName=main"),
+    ] {
+        let error = soon("an error", RedisStore::<User>::connect(&url)).await;
+        let error = error.unwrap_err();
+        let mut told = format!("{error:?} {error}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            told += &format!(" {error:?} {error}");
+            cause = error.source();
+        }
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_asks_for_tls_is_never_spoken_to_in_the_clear() {
+    let server = Redis::start().await;
+    for scheme in [
+        "rediss",
+        "REDISS",
+        "Rediss-Cluster",
+        "rediss-sentinel",
+        "valkeys",
+        "valkeys-cluster",
+        " rediss",
+    ] {
+        let url = format!(
+            "{scheme}://127.0.0.1:{}?sentinelServiceName=main",
+            server.port
+        );
+        let refused = RedisStore::<User>::builder(&url);
+        assert!(
+            matches!(refused, Err(RedisConfigError::Tls | RedisConfigError::Url)),
+            "{scheme}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_node_of_a_cluster_goes_and_comes_back() {
+    let mut cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    let id = created(&store).await;
+    must_load(&store, &id).await;
+    let owner = cluster.owner(&key(&id));
+    cluster.masters[owner].kill();
+    until(&mut feed, &Change::Lost).await;
+    cluster.masters[owner].restart().await;
+    until(&mut feed, &Change::Lagged).await;
+    answers_again(&store, &id).await;
+    for _ in 0..12 {
+        let id = SessionId::generate().unwrap();
+        answers_again(&store, &id).await;
+        let _ = store.create(&id, &ann(), HOUR).await.unwrap();
+        must_load(&store, &id).await;
+        cluster.masters[0].cli(&["-c", "DEL", &key(&id)]);
+        until(&mut feed, &Change::Session(id)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_connection_to_a_cluster_is_killed() {
+    let cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    for nth in 0..3 {
+        cluster.masters[nth].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        until(&mut feed, &Change::Lost).await;
+        until(&mut feed, &Change::Lagged).await;
+        for _ in 0..12 {
+            let id = SessionId::generate().unwrap();
+            answers_again(&store, &id).await;
+            let _ = store.create(&id, &ann(), HOUR).await.unwrap();
+            must_load(&store, &id).await;
+            cluster.masters[0].cli(&["-c", "DEL", &key(&id)]);
+            until(&mut feed, &Change::Session(id)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_of_a_cluster_takes_over() {
+    for dies in [true, false] {
+        let mut cluster = Cluster::start().await;
+        let replica = cluster.replica_of(0).await;
+        let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+        let mut feed = feed(&store).await;
+        let id = created_at(&store, &cluster.masters[0]).await;
+        must_load(&store, &id).await;
+        assert_eq!(cluster.masters[0].cli(&["WAIT", "1", "5000"]), "1");
+        if dies {
+            cluster.masters[0].kill();
+        } else {
+            assert_eq!(replica.cli(&["CLUSTER", "FAILOVER"]), "OK");
+        }
+        tokio::time::timeout(FAILOVER, async {
+            while replica.cli(&["DEL", &key(&id)]) != "1" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+        .expect("it takes over");
+        // Who has read it is told to look again, in one way or the other, and finds it gone.
+        soon("a report", feed.next()).await.unwrap();
+        answers_again(&store, &id).await;
+        assert!(store.load(&id).await.unwrap().is_none());
+        until(&mut feed, &Change::Lagged).await;
+        let again = created_at(&store, &replica).await;
+        must_load(&store, &again).await;
+        replica.cli(&["DEL", &key(&again)]);
+        until(&mut feed, &Change::Session(again)).await;
+    }
+}
+
+/// A session that this server has.
+async fn created_at(store: &RedisStore<User>, server: &Redis) -> SessionId {
+    loop {
+        let id = created(store).await;
+        if server.cli(&["EXISTS", &key(&id)]) == "1" {
+            return id;
+        }
+    }
+}
