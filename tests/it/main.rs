@@ -15,6 +15,8 @@ mod origin;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_adapter;
+#[cfg(feature = "redis")]
 mod redis_deployments;
 #[cfg(feature = "redis")]
 mod redis_nodes;

@@ -25,6 +25,22 @@ socketioxide_session::store_conformance!(cluster, async {
     Hosted::<SampleData, _>::new(&cluster.url(), cluster).await
 });
 
+socketioxide_session::store_conformance!(after_a_failover, async {
+    let mut servers = Sentinel::start().await;
+    let store = RedisStore::<SampleData>::connect(&servers.url())
+        .await
+        .unwrap();
+    servers.fail_over().await;
+    soon("it answers again", async {
+        let nobody = SessionId::generate().unwrap();
+        while store.load(&nobody).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    Hosted::of(store, servers)
+});
+
 const HOUR: Duration = Duration::from_hours(1);
 
 fn ann() -> User {

@@ -344,6 +344,24 @@ async fn one_connection_to_a_cluster_is_killed() {
     }
 }
 
+/// Nobody asks anything meanwhile: what was known of its sessions is uncertain all the same.
+#[tokio::test]
+async fn one_node_of_a_cluster_hangs() {
+    let cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    for node in &cluster.masters {
+        node.freeze();
+        until(&mut feed, &Change::Lost).await;
+        node.thaw();
+        until(&mut feed, &Change::Lagged).await;
+        let id = created_at(&store, node).await;
+        must_load(&store, &id).await;
+        node.cli(&["DEL", &key(&id)]);
+        until(&mut feed, &Change::Session(id)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_replica_of_a_cluster_takes_over() {
     for dies in [true, false] {

@@ -9,10 +9,11 @@ use std::{sync::Arc, time::Duration};
 
 use fred::{
     clients::Client,
+    error::Error,
     interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _},
     types::client::Invalidation,
 };
-use futures_util::stream;
+use futures_util::{future::try_join_all, stream};
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -110,12 +111,22 @@ impl Follower {
     }
 
     async fn beat(&mut self) {
-        match self.client.ping::<()>(None).await {
+        match self.ask_all_nodes().await {
             Ok(()) if self.is_down => self.track().await,
             Ok(()) => {}
             Err(_) if self.is_down => {}
             Err(_) => self.lost(),
         }
+    }
+
+    /// `PING` goes to one node of a cluster only, unless it is told which.
+    async fn ask_all_nodes(&self) -> Result<(), Error> {
+        if !self.client.is_clustered() {
+            return self.client.ping(None).await;
+        }
+        let nodes = self.client.active_connections().into_iter();
+        let pings = nodes.map(async |node| self.client.with_cluster_node(node).ping(None).await);
+        try_join_all(pings).await.map(|_: Vec<()>| ())
     }
 
     fn lost(&mut self) {

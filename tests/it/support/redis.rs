@@ -324,10 +324,11 @@ pub(crate) struct Hosted<T, H> {
 
 impl<T, H> Hosted<T, H> {
     pub(crate) async fn new(url: &str, host: H) -> Self {
-        Self {
-            store: RedisStore::connect(url).await.unwrap(),
-            _host: host,
-        }
+        Self::of(RedisStore::connect(url).await.unwrap(), host)
+    }
+
+    pub(crate) fn of(store: RedisStore<T>, host: H) -> Self {
+        Self { store, _host: host }
     }
 }
 
