@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Environment: `PORT` (3000; 0 picks one), `SESSION_KEY` (32 bytes in base64; random when unset),
-//! `SESSION_TTL` and `TOKEN_TTL` (seconds). With `--features redis` also `REDIS_URL`, for several
-//! processes that share their sessions.
+//! `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE` (when set, who has no session gets no transport).
+//! With `--features redis` also `REDIS_URL`, for several processes that share their sessions.
 
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -71,6 +71,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
     io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
 
+    let mut session_layer = sessions.layer();
+    if env::var_os("GATE").is_some() {
+        // It shuts out anonymous clients, and those whose token comes in the `auth` payload.
+        session_layer = session_layer.gate();
+    }
     let app = Router::new()
         .route("/", get(async || Html(include_str!("page.html"))))
         .route("/login", post(login))
@@ -79,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/token", post(issue_token))
         .layer(socket_layer)
         // Last, so that it is outermost and sees every request first.
-        .layer(sessions.layer())
+        .layer(session_layer)
         .with_state(App {
             sessions,
             cookie,

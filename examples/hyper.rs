@@ -5,9 +5,10 @@
 //! ```
 //!
 //! It serves the same as the axum example, with the same environment: `PORT` (3000; 0 picks one),
-//! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds).
+//! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE`
+//! (when set, who has no session gets no transport).
 
-use std::{convert::Infallible, env, error::Error, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, env, error::Error, net::SocketAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -79,8 +80,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         cookie,
         token,
     };
+    let mut session_layer = sessions.layer();
+    if env::var_os("GATE").is_some() {
+        // It shuts out anonymous clients, and those whose token comes in the `auth` payload.
+        session_layer = session_layer.gate();
+    }
     let service = ServiceBuilder::new()
-        .layer(sessions.layer()) // named first, so that it is outermost
+        .layer(session_layer) // named first, so that it is outermost
         .layer(socket_layer)
         .service(service_fn(move |request| answer(app.clone(), request)));
 
@@ -92,6 +98,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let server = auto::Builder::new(TokioExecutor::new()).http1_only();
     let graceful = GracefulShutdown::new();
+    // One for the whole loop: a new one each time would miss what came in between.
+    let mut ctrl_c = pin!(tokio::signal::ctrl_c());
     loop {
         let tcp = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -101,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     continue;
                 }
             },
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut ctrl_c => break,
         };
         // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
         let _ = tcp.set_nodelay(true);

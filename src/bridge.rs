@@ -3,19 +3,25 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use http::request::Parts;
+
 use crate::{
-    extractor::SessionIdExtractor,
+    extractor::{OriginPolicy, SessionIdExtractor},
     handshake::Handshake,
     hook::HookThread,
     id::SessionId,
     live::{Attachment, Config, Live, LiveSocket, LoadError, UpdateError},
-    rejection::SessionRejection,
+    rejection::{NoSessionReason, SessionRejection},
     session::Session,
     store::{Created, GuardedStore, SessionStore, StoreError, StoreErrorKind},
+    transport::{Bindings, Transport},
 };
 
 type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send + Sync;
@@ -29,14 +35,16 @@ const CREATE_ATTEMPTS: usize = 3;
 /// Brings the sessions of HTTP to Socket.IO: an extractor that says who a client is, and a store
 /// that says what is known of it. Cheap to clone; one for an application.
 pub struct SessionBridge<T: Send + Sync + 'static> {
-    inner: Arc<Inner>,
+    inner: Arc<Inner<T>>,
     live: Live<T>,
 }
 
-struct Inner {
+struct Inner<T> {
     extractor: Box<dyn SessionIdExtractor>,
     on_rejection: Option<Arc<OnRejection>>,
     hooks: Arc<HookThread>,
+    bindings: Bindings<T>,
+    warned: AtomicBool,
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
@@ -148,11 +156,70 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     pub(crate) async fn admit(
         &self,
         handshake: &Handshake<'_>,
+        transport: Option<&Transport<T>>,
         socket: Arc<dyn LiveSocket>,
     ) -> Result<Attachment<T>, SessionRejection> {
         let id = self.identify(handshake)?;
-        let admitted = self.live.admit(&id, socket).await;
-        admitted.map_err(|error| refused(&id, error))
+        let Some(transport) = transport else {
+            self.warn_without_layer();
+            let admitted = self.live.admit(&id, socket).await;
+            return admitted.map_err(|error| refused(&id, error));
+        };
+        let Some(asking) = transport.budget.ask().await else {
+            let why = NoSessionReason::TooManyAttempts;
+            return Err(SessionRejection::NoSession(why));
+        };
+        match self.live.admit(&id, socket).await {
+            Ok(attachment) => {
+                asking.admitted();
+                Ok(attachment)
+            }
+            Err(error) => {
+                asking.refused();
+                Err(refused(&id, error))
+            }
+        }
+    }
+
+    /// Binds a polling transport to a session, if its opening request alone shows that session: what
+    /// came in the `auth` payload comes only once.
+    pub(crate) fn bind(
+        &self,
+        transport: &Transport<T>,
+        sid: &str,
+        session: &Attachment<T>,
+        opening: &Parts,
+    ) {
+        let handshake = Handshake::from_parts(opening).as_continuation();
+        let shown = self.identify(&handshake);
+        if shown.is_ok_and(|id| id == *session.id()) {
+            let end = &session.view().end;
+            self.inner.bindings.bind(transport, sid, session.id(), end);
+        }
+    }
+
+    /// Whether a request may act for the transport with this `sid`: nobody's, or its own.
+    pub(crate) fn may_continue(&self, sid: &str, handshake: &Handshake<'_>) -> bool {
+        let Some(owner) = self.inner.bindings.owner(sid) else {
+            return true;
+        };
+        let rejection = match self.identify(handshake) {
+            Ok(id) if id == owner => return true,
+            Ok(_) => SessionRejection::NoSession(NoSessionReason::ForeignTransport),
+            Err(rejection) => rejection,
+        };
+        self.report(&rejection, handshake);
+        false
+    }
+
+    fn warn_without_layer(&self) {
+        if !self.inner.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a Socket.IO transport did not pass through `SessionBridge::layer`, so its `sid` is \
+                 not bound to its session, and nothing bounds how often it asks the store: add the \
+                 layer outside of the one of Socket.IO"
+            );
+        }
     }
 
     /// Tells the operator of a rejection: what the client sees, and why. Never a secret.
@@ -223,6 +290,10 @@ fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
     let (cause, session) = (cause.as_deref(), rejection.fingerprint());
     let namespace = handshake.namespace();
     match rejection {
+        SessionRejection::Forbidden(_) => {
+            let advice = OriginPolicy::advice(handshake).map(tracing::field::display);
+            tracing::warn!(code, cause, advice, namespace, "session rejected");
+        }
         SessionRejection::StoreError(_) => {
             tracing::error!(code, cause, session, namespace, "session rejected");
         }
@@ -317,6 +388,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
                 extractor: self.extractor,
                 on_rejection: self.on_rejection,
                 hooks: hooks.clone(),
+                bindings: Bindings::default(),
+                warned: AtomicBool::new(false),
             }),
             live: Live::new(store, self.config, hooks),
         }

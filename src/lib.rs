@@ -70,15 +70,17 @@ mod key;
 mod live;
 mod redact;
 mod rejection;
+mod request;
 mod session;
 mod socketio;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transport;
 
 #[cfg(feature = "axum")]
 pub use self::http::RequestSessionError;
-pub use self::http::{SessionLayer, SessionService};
+pub use self::http::{SessionBody, SessionFuture, SessionLayer, SessionService};
 pub use bridge::{SessionBridge, SessionBridgeBuilder};
 #[cfg(fuzzing)]
 pub use extractor::fuzzing;

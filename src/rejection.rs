@@ -126,6 +126,14 @@ pub enum NoSessionReason {
         /// The [fingerprint](SessionId::fingerprint) of the id.
         fingerprint: String,
     },
+    /// The transport was refused so often that the store is asked for it no more; see
+    /// [`SessionLayer`](crate::SessionLayer).
+    #[error("the transport was refused too often")]
+    TooManyAttempts,
+    /// A request named the `sid` of a transport that belongs to a session, and brought a credential
+    /// of another one. (The client sees that nobody has that `sid`.)
+    #[error("the sid belongs to another session")]
+    ForeignTransport,
     /// The session ended while it was used.
     #[error("the session has ended")]
     Ended,

@@ -32,6 +32,8 @@ use crate::{
 ///   [`NoToken`](ExtractError::NoToken)) and "something bad came"
 ///   ([`Invalid`](ExtractError::Invalid)): only the first lets [`Or`] try the next one, and only
 ///   the first is anonymous to `optional()`.
+/// - The polls of one client repeat its credential, also when that has expired since it connected.
+///   So don't look at the time when the handshake [is a continuation](Handshake::is_continuation).
 /// - A credential that the browser sends by itself, as it does cookies, needs an origin check
 ///   ([`OriginPolicy`]); one that the page must send on purpose doesn't.
 ///

@@ -1,6 +1,6 @@
 //! Where may a request that carries a cookie come from.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{
     HeaderMap, Method, Uri,
@@ -54,6 +54,16 @@ impl OriginPolicy {
         })?;
         Arc::make_mut(&mut self.allowed).push(origin);
         Ok(self)
+    }
+
+    /// What a developer has to do about a refused origin, when it is known; for a log. It holds
+    /// nothing but an origin that came, and is one.
+    pub(crate) fn advice(handshake: &Handshake<'_>) -> Option<String> {
+        let origin = origin_of(handshake.headers()).ok()??;
+        Some(format!(
+            "if pages of {origin} may use the session cookie, add `.allow_origin(\"{origin}\")` to \
+             its `OriginPolicy`; if they are this server's own, have the reverse proxy pass `Host` on"
+        ))
     }
 
     /// Says whether the request may use a credential that browsers send by themselves. A custom
@@ -119,6 +129,15 @@ pub struct OriginError {
 struct Origin {
     scheme: Scheme,
     authority: HostPort,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority.host)?;
+        self.authority
+            .port
+            .map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// A host in lower case, and its port unless it is the scheme's default one.

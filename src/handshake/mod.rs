@@ -20,6 +20,7 @@ pub struct Handshake<'a> {
     namespace: Option<&'a str>,
     auth: Option<&'a AuthPayload<'a>>,
     socket_io: bool,
+    continuation: bool,
 }
 
 impl<'a> Handshake<'a> {
@@ -31,6 +32,7 @@ impl<'a> Handshake<'a> {
             namespace: None,
             auth: None,
             socket_io: false,
+            continuation: false,
         }
     }
 
@@ -59,6 +61,16 @@ impl<'a> Handshake<'a> {
         Self {
             socket_io: true,
             ..self
+        }
+    }
+
+    /// The request is a further one of a Socket.IO transport which this client has opened with a
+    /// good credential: a poll, a post, or an upgrade to a WebSocket.
+    #[must_use]
+    pub fn as_continuation(self) -> Self {
+        Self {
+            continuation: true,
+            ..self.as_transport()
         }
     }
 
@@ -120,6 +132,14 @@ impl<'a> Handshake<'a> {
     #[must_use]
     pub fn is_socket_io(&self) -> bool {
         self.socket_io
+    }
+
+    /// The request is a further one of a transport that was opened with a good credential. That it
+    /// comes from the same client is to be shown, and a credential which has expired since shows it
+    /// too: when it expires was looked at when the client connected.
+    #[must_use]
+    pub fn is_continuation(&self) -> bool {
+        self.continuation
     }
 
     pub(crate) fn parts(&self) -> &'a Parts {

@@ -5,16 +5,13 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{
-    HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
-    request::Parts,
-};
+use http::{StatusCode, request::Parts};
 
-use super::resolved_by_layer;
+use super::refusal;
 use crate::{
     live::UpdateError,
     rejection::SessionRejection,
+    request::LayeredRequest,
     session::{MaybeSession, Session},
     store::StoreError,
 };
@@ -35,14 +32,14 @@ pub enum RequestSessionError {
 async fn session_of<T: Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<Session<T>, RequestSessionError> {
-    let Some(lazy) = resolved_by_layer::<T>(parts) else {
+    let Some(request) = LayeredRequest::<T>::of(parts) else {
         tracing::error!(
             data = std::any::type_name::<T>(),
             "a handler takes a session, but its request did not pass through `SessionBridge::layer`"
         );
         return Err(RequestSessionError::MissingLayer);
     };
-    Ok(lazy.get(parts).await?)
+    Ok(request.session(parts).await?)
 }
 
 async fn optional_session_of<T: Send + Sync + 'static>(
@@ -91,12 +88,7 @@ impl IntoResponse for RequestSessionError {
 /// The code as JSON, `{"error":CODE}`, with 401, 403 or 503.
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.to_json()));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        refusal(&self, Body::from)
     }
 }
 

@@ -1,20 +1,26 @@
-//! Sessions in ordinary HTTP requests.
+//! Sessions in ordinary HTTP requests, and the gate before those of Socket.IO.
 
 #[cfg(feature = "axum")]
 mod axum;
+mod body;
+mod future;
 mod layer;
 
-use std::sync::Arc;
-
-use http::request::Parts;
-use tokio::sync::OnceCell;
+use http::{
+    HeaderValue, Response,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
 
 #[cfg(feature = "axum")]
 pub use self::axum::RequestSessionError;
+pub use body::SessionBody;
+pub use future::SessionFuture;
 pub use layer::{SessionLayer, SessionService};
 
 use crate::{
-    bridge::SessionBridge, handshake::Handshake, rejection::SessionRejection, session::Session,
+    bridge::SessionBridge, handshake::Handshake, rejection::SessionRejection,
+    request::LayeredRequest, session::Session,
 };
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
@@ -25,36 +31,19 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// As [`resolve`](Self::resolve).
     pub async fn from_request(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        match resolved_by_layer(parts) {
-            Some(resolved) => resolved.get(parts).await,
+        match LayeredRequest::of(parts) {
+            Some(request) => request.session(parts).await,
             None => self.resolve(&Handshake::from_parts(parts)).await,
         }
     }
 }
 
-/// The session of one request, found when somebody first asks for it.
-pub(crate) struct LazySession<T: Send + Sync + 'static> {
-    bridge: SessionBridge<T>,
-    resolved: OnceCell<Result<Session<T>, SessionRejection>>,
-}
-
-impl<T: Send + Sync + 'static> LazySession<T> {
-    fn new(bridge: SessionBridge<T>) -> Self {
-        Self {
-            bridge,
-            resolved: OnceCell::new(),
-        }
-    }
-
-    pub(crate) async fn get(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        let resolve = async || self.bridge.resolve(&Handshake::from_parts(parts)).await;
-        self.resolved.get_or_init(resolve).await.clone()
-    }
-}
-
-/// What the layer left in the request, if it saw it.
-pub(crate) fn resolved_by_layer<T: Send + Sync + 'static>(
-    parts: &Parts,
-) -> Option<Arc<LazySession<T>>> {
-    parts.extensions.get::<Arc<LazySession<T>>>().cloned()
+/// The code as JSON, with 401, 403 or 503.
+fn refusal<B>(rejection: &SessionRejection, body: impl FnOnce(String) -> B) -> Response<B> {
+    let mut response = Response::new(body(rejection.to_json()));
+    *response.status_mut() = rejection.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

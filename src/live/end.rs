@@ -70,13 +70,19 @@ impl<T> EndFlag<T> {
         }
     }
 
+    /// The flag of a session that no registry knows.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        Self::new("nobody".parse().expect("it is an id"), Weak::new())
+    }
+
     pub(crate) fn reason(&self) -> Option<EndReason> {
         let raised = self.raised.load(Ordering::SeqCst);
         REASONS.get(usize::from(raised).checked_sub(1)?).copied()
     }
 
     /// Raises the flag; `false` when it was raised before, whose reason then stays.
-    pub(super) fn raise(&self, reason: EndReason) -> bool {
+    pub(crate) fn raise(&self, reason: EndReason) -> bool {
         let raised = match reason {
             EndReason::Deleted => 1,
             EndReason::Expired => 2,

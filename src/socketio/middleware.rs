@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use socketioxide::{
+    TransportType,
     adapter::Adapter,
     extract::{Data, SocketRef},
     handler::{ConnectMiddleware, FromConnectParts},
@@ -19,6 +20,7 @@ use crate::{
     handshake::{AuthPayload, Handshake},
     live::EndReason,
     rejection::SessionRejection,
+    request::LayeredRequest,
 };
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
@@ -207,12 +209,20 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
 ) -> Result<(), SessionRejection> {
     let on_end = on_end.map(|hook| hook.0.clone());
     let live = Arc::new(IoSocket::<A, T>::new(socket, on_end));
-    let attachment = bridge.admit(handshake, live).await?;
+    let opening = LayeredRequest::<T>::of(socket.req_parts());
+    let transport = opening.map(|request| request.transport());
+    let attachment = bridge.admit(handshake, transport, live).await?;
     socket.join(attachment.id().room());
     // Whoever ended the session before the room was joined could not take the socket out of it.
     if attachment.end_reason().is_some() {
         socket.leave_all();
         return Err(SessionRejection::gone(attachment.id()));
+    }
+    if let Some(transport) = transport
+        && socket.transport_type() == TransportType::Polling
+    {
+        let sid = socket.id.as_str();
+        bridge.bind(transport, sid, &attachment, socket.req_parts());
     }
     let attached = Attached::Session(Arc::new(attachment));
     socket.extensions.insert(attached);

@@ -37,6 +37,7 @@ pub struct HandshakeBuilder {
     namespace: Option<String>,
     auth: Option<Value>,
     cookies: Vec<String>,
+    continuation: bool,
 }
 
 impl HandshakeBuilder {
@@ -59,6 +60,7 @@ impl HandshakeBuilder {
             namespace: None,
             auth: None,
             cookies: Vec::new(),
+            continuation: false,
         }
     }
 
@@ -113,6 +115,13 @@ impl HandshakeBuilder {
         self
     }
 
+    /// Not the first request of its transport, but a further one: see
+    /// [`Handshake::is_continuation`].
+    pub fn continuation(mut self) -> Self {
+        self.continuation = true;
+        self
+    }
+
     /// Calls `f` with the handshake.
     pub fn with<R>(&self, f: impl FnOnce(&Handshake<'_>) -> R) -> R {
         let payload = self.auth.clone().map(AuthPayload::from);
@@ -122,6 +131,9 @@ impl HandshakeBuilder {
         }
         if let Some(payload) = &payload {
             handshake = handshake.with_auth(payload);
+        }
+        if self.continuation {
+            handshake = handshake.as_continuation();
         }
         f(&handshake)
     }

@@ -21,6 +21,8 @@ export function soon(promise, what) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`never came: ${what}`)), DEADLINE);
+    // The server that is waited for keeps the process alive; a timer nobody needs any more must not.
+    timer.unref();
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
@@ -105,7 +107,8 @@ export class Server {
     const socket = io(this.url + namespace, {
       forceNew: true,
       reconnection: false,
-      extraHeaders: { ...(cookie && { cookie }), ...headers },
+      // Not copied: a test may change them later, as a browser's cookies change.
+      extraHeaders: cookie ? Object.assign(headers, { cookie }) : headers,
       ...options,
     });
     this.sockets.push(socket);

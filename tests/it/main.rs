@@ -11,6 +11,7 @@ mod http;
 mod imports;
 mod live;
 mod logged_in_socket;
+mod mounting;
 mod origin;
 #[cfg(feature = "redis")]
 mod redis;
@@ -24,3 +25,4 @@ mod soak;
 mod store_faults;
 mod support;
 mod token;
+mod transport;

@@ -261,7 +261,7 @@ fn times_are_checked_with_leeway() {
     let now = 1_000_000;
     let open = |issued, expires| {
         let token = sealed(&tokens, &claims(issued, expires));
-        match tokens.open(&token, None, now) {
+        match tokens.open(&token, None, Some(now)) {
             Ok(_) => "opens".to_owned(),
             Err(error) => format!("{error:?}"),
         }
@@ -276,6 +276,27 @@ fn times_are_checked_with_leeway() {
     assert_eq!(open(now, u64::MAX), "LifetimeTooLong");
     assert_eq!(open(u64::MAX, u64::MAX), "NotYetValid");
     assert_eq!(open(now, now - 1), "Malformed");
+}
+
+#[test]
+fn when_a_transport_goes_on_the_time_does_not_matter_and_all_else_does() {
+    let tokens = tokens();
+    let expired = sealed(&tokens, &claims(1_000_000, 1_000_060));
+    let extract = |token: &str, continues: bool| {
+        let parts = parts(&format!("&token={token}"));
+        let handshake = Handshake::from_parts(&parts).as_transport();
+        match continues {
+            true => tokens.extract(&handshake.as_continuation()),
+            false => tokens.extract(&handshake),
+        }
+    };
+    let refused = extract(&expired, false);
+    assert!(matches!(
+        refused,
+        Err(ExtractError::Invalid(InvalidCredential::Expired))
+    ));
+    assert_eq!(extract(&expired, true).unwrap(), id());
+    assert!(extract(&expired[..expired.len() - 1], true).is_err());
 }
 
 #[test]
@@ -342,19 +363,19 @@ proptest! {
         let id: SessionId = id.parse().unwrap();
         let options = TokenOptions::new().namespace(&namespace);
         let token = tokens.issue_with(&id, options).unwrap();
-        prop_assert_eq!(tokens.open(&token, Some(&namespace), unix_now()).unwrap(), id);
+        prop_assert_eq!(tokens.open(&token, Some(&namespace), Some(unix_now())).unwrap(), id);
         prop_assert_eq!(Sealed::parse(&token).unwrap().to_text(), token);
     }
 
     #[test]
     fn any_text_is_refused_and_nothing_panics(text in "\\PC*") {
-        prop_assert!(tokens().open(&text, None, unix_now()).is_err());
+        prop_assert!(tokens().open(&text, None, Some(unix_now())).is_err());
     }
 
     #[test]
     fn any_base64url_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let text = URL_SAFE_NO_PAD.encode(bytes);
-        prop_assert!(tokens().open(&text, None, unix_now()).is_err());
+        prop_assert!(tokens().open(&text, None, Some(unix_now())).is_err());
     }
 
     #[test]

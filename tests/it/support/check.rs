@@ -49,7 +49,7 @@ impl Brings {
     }
 
     async fn polling(&self, server: &Server, namespace: &str) -> String {
-        let mut http = Http::open(server.address).await;
+        let http = Http::open(server.address).await;
         let prefix = match namespace {
             "/" => String::new(),
             other => format!("{other},"),

@@ -1,6 +1,6 @@
 //! HTTP/1.1 in bytes of our own, and Engine.IO polling over it.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,6 +17,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status line and the header fields, but for the date.
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -91,30 +93,108 @@ impl Http {
         }
         Answer {
             status: head[9..12].parse().unwrap(),
-            body: String::from_utf8(bytes[head_end..].to_vec()).unwrap(),
+            head: head
+                .lines()
+                .filter(|line| !line.starts_with("date: "))
+                .collect::<Vec<_>>()
+                .join("\n"),
+            body: String::from_utf8(bytes[head_end..head_end + length].to_vec()).unwrap(),
         }
     }
 
     /// Opens a polling transport, connects to a namespace, and gives what comes first.
     pub(crate) async fn connect(
-        &mut self,
+        self,
         query: &str,
         fields: &[(&str, &[u8])],
         connect: &str,
     ) -> String {
-        let base = format!("/socket.io/?EIO=4&transport=polling{query}");
-        let open = self.send("GET", &base, fields, "").await;
+        let mut polling = Polling::open(self, query, fields).await;
+        polling.post(connect).await;
+        polling.packet().await
+    }
+}
+
+/// A client that polls.
+pub(crate) struct Polling {
+    http: Http,
+    fields: Vec<(String, Vec<u8>)>,
+    pub(crate) sid: String,
+    target: String,
+    packets: VecDeque<String>,
+}
+
+impl Polling {
+    pub(crate) async fn open(http: Http, query: &str, fields: &[(&str, &[u8])]) -> Self {
+        Self::open_at("/socket.io/", http, query, fields).await
+    }
+
+    pub(crate) async fn open_at(
+        path: &str,
+        mut http: Http,
+        query: &str,
+        fields: &[(&str, &[u8])],
+    ) -> Self {
+        let base = format!("{path}?EIO=4&transport=polling{query}");
+        let open = http.send("GET", &base, fields, "").await;
         assert_eq!(open.status, 200, "{open:?}");
         let sid = open.body["0{\"sid\":\"".len()..].split('"').next().unwrap();
-        let target = format!("{base}&sid={sid}");
-        let posted = self.send("POST", &target, fields, connect).await;
+        let fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.to_vec()));
+        Self {
+            http,
+            fields: fields.collect(),
+            sid: sid.to_owned(),
+            target: format!("{base}&sid={sid}"),
+            packets: VecDeque::new(),
+        }
+    }
+
+    async fn send(&mut self, method: &str, body: &str) -> Answer {
+        let fields: Vec<_> = self
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+            .collect();
+        self.http.send(method, &self.target, &fields, body).await
+    }
+
+    /// Sends a packet; Engine.IO must take it.
+    pub(crate) async fn post(&mut self, packet: &str) {
+        let posted = self.send("POST", packet).await;
         assert_eq!(posted.status, 200, "{posted:?}");
-        // Engine.IO's first ping comes before, beside or after it.
+    }
+
+    /// The next packet; pings are answered.
+    pub(crate) async fn packet(&mut self) -> String {
         loop {
-            let polled = self.send("GET", &target, fields, "").await.body;
-            if let Some(packet) = polled.split('\u{1e}').find(|packet| *packet != "2") {
-                return packet.to_owned();
+            match self.packets.pop_front() {
+                Some(packet) if packet == "2" => self.post("3").await,
+                Some(packet) => return packet,
+                None => {
+                    let polled = self.send("GET", "").await;
+                    assert_eq!(polled.status, 200, "{polled:?}");
+                    let packets = polled.body.split('\u{1e}').map(str::to_owned);
+                    self.packets.extend(packets);
+                }
             }
         }
+    }
+
+    /// The next packet that begins like this; others are skipped.
+    pub(crate) async fn packet_of(&mut self, start: &str) -> String {
+        loop {
+            let packet = self.packet().await;
+            if packet.starts_with(start) {
+                return packet;
+            }
+        }
+    }
+
+    /// Sends an event, and gives the data of its acknowledgement.
+    pub(crate) async fn ask(&mut self, event: &str) -> String {
+        self.post(&format!("421[\"{event}\"]")).await;
+        self.packet_of("431").await["431".len()..].to_owned()
     }
 }

@@ -17,7 +17,8 @@ use socketioxide::{
 };
 use socketioxide_session::{
     EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionBridgeBuilder, SessionId, SessionIdExtractor, SessionStore, SignedCookie,
+    SessionBridge, SessionBridgeBuilder, SessionId, SessionIdExtractor, SessionLayer, SessionStore,
+    SignedCookie,
     testing::{Call, Faults, FaultyStore},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -64,6 +65,7 @@ pub(crate) struct Setup {
     namespaces: Vec<AddNamespace>,
     reports: bool,
     store: Option<Arc<dyn SessionStore<Data = User>>>,
+    layer: Option<fn(SessionLayer<User>) -> SessionLayer<User>>,
 }
 
 type MakeExtractor = Box<dyn FnOnce(&SignedCookie, &EncryptedToken) -> DynExtractor + Send>;
@@ -98,6 +100,7 @@ impl Setup {
             namespaces: Vec::new(),
             reports: true,
             store: None,
+            layer: Some(|layer| layer),
         }
     }
 
@@ -133,6 +136,22 @@ impl Setup {
     pub(crate) fn without_reports(self) -> Self {
         Self {
             reports: false,
+            ..self
+        }
+    }
+
+    /// With another layer than the usual one.
+    pub(crate) fn layer(self, set: fn(SessionLayer<User>) -> SessionLayer<User>) -> Self {
+        Self {
+            layer: Some(set),
+            ..self
+        }
+    }
+
+    /// Without the layer, as socketioxide is by itself.
+    pub(crate) fn without_layer(self) -> Self {
+        Self {
+            layer: None,
             ..self
         }
     }
@@ -199,10 +218,11 @@ impl Setup {
         for add in self.namespaces {
             add(&io, &sessions);
         }
-        let app = Router::new()
-            .route("/me", get(me).post(me))
-            .layer(layer)
-            .layer(sessions.layer());
+        let app = Router::new().route("/me", get(me).post(me)).layer(layer);
+        let app = match self.layer {
+            Some(set) => app.layer(set(sessions.layer())),
+            None => app,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = listener.tap_io(|tcp| tcp.set_nodelay(true).unwrap());

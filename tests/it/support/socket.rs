@@ -62,6 +62,33 @@ impl Client {
         client
     }
 
+    /// Upgrades a polling transport, whose last poll is over; `None` when the server refuses.
+    pub(crate) async fn upgrade(
+        address: SocketAddr,
+        sid: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Self> {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket&sid={sid}");
+        let mut request = url.into_client_request().unwrap();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let tcp = TcpStream::connect(address).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let (mut socket, _) = soon("the upgrade", client_async(request, tcp)).await.ok()?;
+        socket.send(Message::text("2probe")).await.ok()?;
+        match soon("an answer", socket.next()).await? {
+            Ok(Message::Text(text)) if text == "3probe" => {}
+            _ => return None,
+        }
+        socket.send(Message::text("5")).await.ok()?;
+        Some(Self {
+            socket,
+            sid: sid.to_owned(),
+        })
+    }
+
     pub(crate) async fn send(&mut self, frame: &str) {
         self.socket.send(Message::text(frame)).await.unwrap();
     }

@@ -1,0 +1,527 @@
+//! What the layer does for Socket.IO's transports: whose a `sid` is, how often one may ask, and who
+//! gets one at all.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use socketioxide_session::{
+    OriginPolicy, Session, SessionIdExtractor as _, SessionLayer, StoreErrorKind,
+    testing::{Call, Fault},
+};
+
+use crate::support::{
+    log,
+    polling::{Answer, Http, Polling},
+    server::{DynExtractor, Server, Setup, User},
+    socket::Client,
+    until,
+};
+
+type Fields<'a> = Vec<(&'a str, &'a [u8])>;
+
+/// The ways to have the layer with the `sid` bound.
+const BINDING: [fn(SessionLayer<User>) -> SessionLayer<User>; 2] =
+    [|layer| layer, SessionLayer::gate];
+
+/// The ways to have Socket.IO's own openness.
+fn open_setups() -> [Setup; 3] {
+    [
+        Setup::new().without_layer(),
+        Setup::new().layer(SessionLayer::without_sid_binding),
+        Setup::new().layer(|layer| layer.gate().without_sid_binding()),
+    ]
+}
+
+struct Victim {
+    cookie: String,
+    session: Session<User>,
+    polling: Polling,
+}
+
+impl Victim {
+    async fn connected(server: &Server) -> Self {
+        let session = server.login("Ann").await;
+        let cookie = server.pair(&session);
+        let fields = [("cookie", cookie.as_bytes())];
+        let mut polling = Polling::open(server.http().await, "", &fields).await;
+        polling.post("40").await;
+        polling.packet_of("40{").await;
+        polling.packet_of("42[\"session\"").await;
+        Self {
+            cookie,
+            session,
+            polling,
+        }
+    }
+
+    async fn is_untouched(&mut self, what: &str) {
+        assert_eq!(
+            self.polling.ask("whoami").await,
+            r#"[{"name":"Ann","visits":0}]"#,
+            "{what}"
+        );
+        let stored = self.session.reload().await.unwrap();
+        assert_eq!(stored.data().visits, 0, "{what}");
+    }
+}
+
+async fn send(server: &Server, method: &str, query: &str, fields: &Fields<'_>) -> Answer {
+    let target = format!("/socket.io/?EIO=4&transport=polling{query}");
+    let mut http = Http::open(server.address).await;
+    http.send(method, &target, fields, r#"42["visit"]"#).await
+}
+
+#[tokio::test]
+async fn whoever_knows_a_sid_only_gets_the_answer_of_an_unknown_one() {
+    for layer in BINDING {
+        let server = Setup::new().layer(layer).start().await;
+        let mut victim = Victim::connected(&server).await;
+        let bob = server.login("Bob").await;
+        let (ann, bob) = (victim.cookie.clone(), server.pair(&bob));
+        let forged = ann.replace('=', "=x");
+        let token = server.token.issue(&bob_id(&server).await).unwrap();
+        let foreign: Fields<'_> = vec![
+            ("cookie", ann.as_bytes()),
+            ("origin", b"https://evil.example"),
+        ];
+        let strangers: [(&str, Fields<'_>, String); 6] = [
+            ("nothing", vec![], String::new()),
+            (
+                "another one's",
+                vec![("cookie", bob.as_bytes())],
+                String::new(),
+            ),
+            ("forged", vec![("cookie", forged.as_bytes())], String::new()),
+            ("foreign origin", foreign, String::new()),
+            (
+                "a token",
+                vec![("cookie", ann.as_bytes())],
+                format!("&token={token}"),
+            ),
+            (
+                "a doubled sid",
+                vec![("cookie", ann.as_bytes())],
+                "&sid=AAAAAAAAAAAAAAAA".into(),
+            ),
+        ];
+        for (what, fields, query) in &strangers {
+            for method in ["POST", "GET"] {
+                let sid = &victim.polling.sid;
+                let answer = send(&server, method, &format!("&sid={sid}{query}"), fields).await;
+                let nobody = send(&server, method, "&sid=BBBBBBBBBBBBBBBB", fields).await;
+                assert_eq!(
+                    (&answer.head, &answer.body),
+                    (&nobody.head, &nobody.body),
+                    "{what}"
+                );
+                assert_eq!(answer.status, 400, "{what}");
+                assert!(answer.body.contains("Session ID unknown"), "{what}");
+            }
+            victim.is_untouched(what).await;
+        }
+        let doubled = format!("&sid=AAAAAAAAAAAAAAAA&sid={}", victim.polling.sid);
+        let fields = vec![("cookie", ann.as_bytes())];
+        assert_eq!(send(&server, "POST", &doubled, &fields).await.status, 400);
+        victim.is_untouched("a doubled sid").await;
+    }
+}
+
+async fn bob_id(server: &Server) -> socketioxide_session::SessionId {
+    server.login("Bob").await.id().clone()
+}
+
+/// So that the test above is known to attack.
+#[tokio::test]
+async fn in_plain_socketioxide_whoever_knows_a_sid_acts_for_the_victim() {
+    for setup in open_setups() {
+        let server = setup.start().await;
+        let victim = Victim::connected(&server).await;
+        let sid = format!("&sid={}", victim.polling.sid);
+        let posted = send(&server, "POST", &sid, &vec![]).await;
+        assert_eq!((posted.status, &*posted.body), (200, "ok"));
+        until("the handler has run", || {
+            victim.session.latest().data().visits == 1
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_poll_beside_the_victims_changes_nothing() {
+    for layer in BINDING {
+        let server = Setup::new().layer(layer).start().await;
+        let mut victim = Victim::connected(&server).await;
+        // Whatever was queued for it has been polled.
+        victim.is_untouched("before").await;
+        let sid = format!("&sid={}", victim.polling.sid);
+        let stranger = async {
+            let polled = send(&server, "GET", &sid, &vec![]).await;
+            assert_eq!(polled.status, 400);
+            server.io.emit("news", "for Ann").await.unwrap();
+        };
+        let (packet, ()) = tokio::join!(victim.polling.packet_of("42"), stranger);
+        assert_eq!(packet, r#"42["news","for Ann"]"#);
+        victim.is_untouched("after").await;
+    }
+}
+
+#[tokio::test]
+async fn in_plain_socketioxide_a_strangers_poll_gets_the_victims_packets() {
+    for setup in open_setups() {
+        let server = setup.start().await;
+        let victim = Victim::connected(&server).await;
+        server.io.emit("news", "for Ann").await.unwrap();
+        let sid = format!("&sid={}", victim.polling.sid);
+        let polled = send(&server, "GET", &sid, &vec![]).await;
+        assert!(polled.body.contains("for Ann"), "{polled:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_its_owner_upgrades_a_transport() {
+    for layer in BINDING {
+        let server = Setup::new().layer(layer).start().await;
+        let mut victim = Victim::connected(&server).await;
+        let bob = server.login("Bob").await;
+        let (ann, bob) = (victim.cookie.clone(), server.pair(&bob));
+        let own = format!("http://{}", server.address);
+        let strangers: [&[(&str, &str)]; 3] = [
+            &[],
+            &[("cookie", &bob)],
+            &[("cookie", &ann), ("origin", "http://evil.example")],
+        ];
+        for fields in strangers {
+            let stolen = Client::upgrade(server.address, &victim.polling.sid, fields).await;
+            assert!(stolen.is_none());
+            victim.is_untouched("a stranger's upgrade").await;
+        }
+        let fields = [("cookie", &*ann), ("origin", &own)];
+        let upgrade = Client::upgrade(server.address, &victim.polling.sid, &fields);
+        let mut upgraded = upgrade.await.expect("it is the owner");
+        assert_eq!(
+            upgraded.ask("/", "whoami").await,
+            r#"[{"name":"Ann","visits":0}]"#
+        );
+        upgraded.close().await;
+        server.assert_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn in_plain_socketioxide_whoever_knows_a_sid_takes_the_transport() {
+    for setup in open_setups() {
+        let server = setup.start().await;
+        let mut victim = Victim::connected(&server).await;
+        victim.is_untouched("before").await;
+        let stolen = Client::upgrade(server.address, &victim.polling.sid, &[]).await;
+        let mut stolen = stolen.expect("nobody asks for a cookie");
+        assert_eq!(
+            stolen.ask("/", "whoami").await,
+            r#"[{"name":"Ann","visits":0}]"#
+        );
+    }
+}
+
+/// A token in the URL is repeated with every poll, and one in the `auth` payload comes once.
+#[tokio::test]
+async fn a_token_in_the_query_binds_and_one_in_the_payload_cannot() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let token = server.token.issue(ann.id()).unwrap();
+
+    let query = format!("&token={token}");
+    let mut polling = Polling::open(server.http().await, &query, &[]).await;
+    polling.post("40").await;
+    polling.packet_of("40{").await;
+    let sid = format!("&sid={}", polling.sid);
+    assert_eq!(send(&server, "POST", &sid, &vec![]).await.status, 400);
+    let again = server.token.issue(ann.id()).unwrap();
+    let fresh = format!("{sid}&token={again}");
+    assert_eq!(send(&server, "POST", &fresh, &vec![]).await.status, 200);
+    assert_eq!(
+        polling.ask("whoami").await,
+        r#"[{"name":"Ann","visits":1}]"#
+    );
+
+    let mut polling = Polling::open(server.http().await, "", &[]).await;
+    polling.post(&format!(r#"40{{"token":"{token}"}}"#)).await;
+    polling.packet_of("40{").await;
+    let sid = format!("&sid={}", polling.sid);
+    assert_eq!(send(&server, "POST", &sid, &vec![]).await.status, 200);
+}
+
+/// The cookie may change while it is of the same session; the transport's end ends the binding.
+#[tokio::test]
+async fn a_new_cookie_of_the_same_session_is_as_good() {
+    let server = Setup::new()
+        .keys(crate::support::server::keyring(2, &[1]))
+        .start()
+        .await;
+    let older =
+        socketioxide_session::SignedCookie::new("sid", &crate::support::server::keyring(1, &[]));
+    let ann = server.login("Ann").await;
+    let older = crate::support::server::pair(&older.unwrap(), ann.id());
+    let fields = [("cookie", older.as_bytes())];
+    let mut polling = Polling::open(server.http().await, "", &fields).await;
+    polling.post("40").await;
+    polling.packet_of("40{").await;
+    let newer = server.pair(&ann);
+    assert_ne!(older, newer);
+    let newer = vec![("cookie", newer.as_bytes())];
+    let sid = format!("&sid={}", polling.sid);
+    assert_eq!(send(&server, "POST", &sid, &newer).await.status, 200);
+    polling.post("1").await;
+    server.assert_empty().await;
+}
+
+const CONNECTS: usize = 1000;
+
+/// Connects again and again on one transport, and gives what the store was asked.
+async fn loads_of_a_thousand_connects(server: &Server) -> usize {
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    ann.end().await.unwrap();
+    let before = server.loads();
+    let mut client = server.client(&[("cookie", &cookie)]).await;
+    for burst in 0..CONNECTS / 100 {
+        let namespace = ["/", "/admin"][burst % 2];
+        let prefix = ["", "/admin,"][burst % 2];
+        for _ in 0..100 {
+            client.send(&format!("40{prefix}")).await;
+        }
+        for _ in 0..100 {
+            let refused = format!(r#"44{prefix}{{"message":"NO_SESSION"}}"#);
+            assert_eq!(client.frame().await, refused, "{namespace}");
+        }
+    }
+    client.close().await;
+    server.loads() - before
+}
+
+#[tokio::test]
+async fn a_thousand_connects_of_one_transport_ask_ten_times() {
+    let server = Setup::new().without_reports().start().await;
+    assert_eq!(loads_of_a_thousand_connects(&server).await, 10);
+    assert!(log::captured().contains("the transport was refused too often"));
+    // Another transport has a budget of its own.
+    assert_eq!(loads_of_a_thousand_connects(&server).await, 10);
+    server.assert_empty().await;
+}
+
+#[tokio::test]
+async fn without_the_layer_a_thousand_connects_ask_a_thousand_times() {
+    let server = Setup::new().without_reports().without_layer().start().await;
+    assert_eq!(loads_of_a_thousand_connects(&server).await, CONNECTS);
+}
+
+/// Dozens of namespaces at once are no attack.
+#[tokio::test]
+async fn a_session_may_connect_as_often_as_it_likes() {
+    let server = Setup::new().without_reports().start().await;
+    let ann = server.login("Ann").await;
+    let mut client = server.client(&[("cookie", &server.pair(&ann))]).await;
+    for _ in 0..20 {
+        for namespace in ["/", "/admin", "/lobby"] {
+            client.connect(namespace).await;
+        }
+        for prefix in ["", "/admin,", "/lobby,"] {
+            client.send(&format!("41{prefix}")).await;
+        }
+        let gone = || server.sessions.live_sockets() == 0;
+        until("they have left", gone).await;
+    }
+}
+
+// --- The gate -----------------------------------------------------------------------------------
+
+async fn gated() -> Server {
+    Setup::new()
+        .layer(SessionLayer::gate)
+        .extractor(|cookie, token| {
+            let policy = OriginPolicy::same_origin().allow_origin("https://app.example.com");
+            let cookie = cookie.clone().origin_policy(policy.unwrap());
+            DynExtractor::new(token.clone().or(cookie))
+        })
+        .start()
+        .await
+}
+
+/// What a polling and a WebSocket client get that want a transport.
+async fn wants(server: &Server, query: &str, fields: &Fields<'_>) -> [Answer; 2] {
+    let polling = format!("/socket.io/?EIO=4&transport=polling{query}");
+    let websocket = format!("/socket.io/?EIO=4&transport=websocket{query}");
+    let upgrade: [(&str, &[u8]); 4] = [
+        ("connection", b"Upgrade"),
+        ("upgrade", b"websocket"),
+        ("sec-websocket-version", b"13"),
+        ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let with_upgrade: Fields<'_> = fields.iter().copied().chain(upgrade).collect();
+    let mut http = server.http().await;
+    let polled = http.send("GET", &polling, fields, "").await;
+    let mut http = server.http().await;
+    [
+        polled,
+        http.send("GET", &websocket, &with_upgrade, "").await,
+    ]
+}
+
+#[tokio::test]
+async fn the_gate_refuses_before_there_is_a_transport() {
+    let server = gated().await;
+    let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
+    let (ann_cookie, bob_cookie) = (server.pair(&ann), server.pair(&bob));
+    bob.end().await.unwrap();
+    let forged = ann_cookie.replace('=', "=x");
+    let with = |cookie: &'static str| vec![("cookie", cookie.as_bytes())];
+    let leak = |text: String| -> &'static str { text.leak() };
+    let foreign = {
+        let mut fields = with(leak(ann_cookie.clone()));
+        fields.push(("origin", b"https://evil.example"));
+        fields
+    };
+    for (what, fields, query, status, code) in [
+        ("nothing", vec![], "", 401, "NO_COOKIE"),
+        ("forged", with(leak(forged)), "", 401, "NO_SESSION"),
+        ("gone", with(leak(bob_cookie)), "", 401, "NO_SESSION"),
+        ("a bad token", vec![], "&token=x", 401, "NO_SESSION"),
+        ("a foreign page", foreign, "", 403, "FORBIDDEN"),
+    ] {
+        for answer in wants(&server, query, &fields).await {
+            assert_eq!(answer.status, status, "{what}");
+            assert_eq!(answer.body, format!(r#"{{"error":"{code}"}}"#), "{what}");
+            let head = &answer.head;
+            assert!(head.contains("content-type: application/json"), "{head}");
+            assert!(head.contains("cache-control: no-store"), "{head}");
+        }
+    }
+    server
+        .faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
+    for answer in wants(&server, "", &with(leak(ann_cookie.clone()))).await {
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.body, r#"{"error":"STORE_ERROR"}"#);
+    }
+    server.faults.clear();
+
+    let token = server.token.issue(ann.id()).unwrap();
+    let mut allowed = with(leak(ann_cookie));
+    allowed.push(("origin", b"https://app.example.com"));
+    for (fields, query) in [
+        (allowed, String::new()),
+        (vec![], format!("&token={token}")),
+    ] {
+        let [polled, upgraded] = wants(&server, &query, &fields).await;
+        assert_eq!(polled.status, 200);
+        assert!(polled.body.starts_with("0{\"sid\":"));
+        assert_eq!(upgraded.status, 101);
+    }
+    assert_eq!(server.connects(), 0);
+}
+
+/// Pages, errors of Engine.IO's own and preflight requests are not the gate's.
+#[tokio::test]
+async fn the_gate_is_for_transports_only() {
+    let server = gated().await;
+    let mut http = server.http().await;
+    let page = http.get("/me", &[]).await;
+    assert_eq!(
+        (page.status, &*page.body),
+        (401, r#"{"error":"NO_COOKIE"}"#)
+    );
+    for (method, target) in [
+        ("GET", "/socket.io/"),
+        ("GET", "/socket.io/?EIO=4"),
+        ("POST", "/socket.io/?EIO=4&transport=polling"),
+        ("OPTIONS", "/socket.io/?EIO=4&transport=polling"),
+        (
+            "GET",
+            "/socket.io/?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA",
+        ),
+    ] {
+        let answer = http.send(method, target, &[], "").await;
+        assert_eq!(answer.status, 400, "{method} {target}");
+    }
+}
+
+/// Behind it, everything is as without it.
+#[tokio::test]
+async fn behind_the_gate_sessions_live_and_end() {
+    let server = gated().await;
+    let ann = server.login("Ann").await;
+    let mut tab = server.connected(&ann).await;
+    assert_eq!(
+        tab.ask("/", "whoami").await,
+        r#"[{"name":"Ann","visits":0}]"#
+    );
+    ann.end().await.unwrap();
+    assert_eq!(tab.frame_of("41").await, "41");
+    server.assert_empty().await;
+}
+
+// --- What the log says --------------------------------------------------------------------------
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn without_the_layer_a_warning_comes_once() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let _own_log = tracing::subscriber::set_default(
+        tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish(),
+    );
+    let server = Setup::new().without_layer().start().await;
+    let ann = server.login("Ann").await;
+    for _ in 0..3 {
+        server.connected(&ann).await.close().await;
+    }
+    assert_eq!(buffer.text().matches("did not pass through").count(), 1);
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    server.connected(&ann).await.close().await;
+    assert_eq!(buffer.text().matches("did not pass through").count(), 1);
+}
+
+#[tokio::test]
+async fn of_a_refused_origin_the_log_says_what_would_allow_it() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    for origin in ["http://localhost:51731", "https://shop51731.example.com"] {
+        let fields = [("cookie", &*cookie), ("origin", origin)];
+        let mut client = server.client(&fields).await;
+        let refused = client.refused("/", "").await;
+        assert_eq!(refused, r#"44{"message":"FORBIDDEN"}"#);
+        let advice = format!(".allow_origin(\"{origin}\")");
+        assert!(log::captured().contains(&advice), "{advice}");
+        let policy = OriginPolicy::same_origin().allow_origin(origin).unwrap();
+        let allowing = Setup::new()
+            .extractor(move |cookie, _| DynExtractor::new(cookie.clone().origin_policy(policy)))
+            .start()
+            .await;
+        let ann = allowing.login("Ann").await;
+        let fields = [("cookie", &*allowing.pair(&ann)), ("origin", origin)];
+        allowing.client(&fields).await.connect("/").await;
+    }
+}
