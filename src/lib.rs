@@ -55,7 +55,7 @@
 //! # Features
 //!
 //! - `axum` (default): extractors and responses for axum.
-//! - `redis`: `RedisStore`, for more than one process.
+//! - `redis`: `RedisStore`, for more than one process; `redis-tls`: the same with `rediss://` URLs.
 //! - `testing`: tools for testing stores, extractors and applications.
 //!
 //! [socketioxide]: https://docs.rs/socketioxide

@@ -293,11 +293,49 @@ async fn what_asks_for_tls_is_never_spoken_to_in_the_clear() {
             "{scheme}://127.0.0.1:{}?sentinelServiceName=main",
             server.port
         );
-        let refused = RedisStore::<User>::builder(&url);
-        assert!(
-            matches!(refused, Err(RedisConfigError::Tls | RedisConfigError::Url)),
-            "{scheme}"
-        );
+        let refused = match RedisStore::<User>::builder(&url) {
+            Ok(builder) => {
+                let builder = builder.connect_timeout(Duration::from_millis(200));
+                builder.connect::<User>().await.err()
+            }
+            Err(error) => Some(error),
+        };
+        let by_feature = matches!(refused, Some(RedisConfigError::Tls | RedisConfigError::Url));
+        assert!(refused.is_some(), "{scheme}");
+        assert!(by_feature || cfg!(feature = "redis-tls"), "{scheme}");
+    }
+}
+
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn over_tls_with_an_authority_that_is_trusted() {
+    let (server, authority) = Redis::start_with_tls().await;
+    let url = format!("rediss://localhost:{}", server.port);
+    let builder = RedisStore::<User>::builder(&url).unwrap();
+    let store = builder.trust(authority.as_bytes()).unwrap();
+    let store = store.connect().await.unwrap();
+    works(&store, |key| {
+        server.cli(&["DEL", key]);
+    })
+    .await;
+
+    for (what, url) in [
+        ("an unknown authority", url.clone()),
+        ("no TLS", url.replace("rediss", "redis")),
+    ] {
+        let builder = RedisStore::<User>::builder(&url).unwrap();
+        let refused = builder.connect_timeout(Duration::from_secs(2));
+        let refused = soon(what, refused.connect::<User>()).await;
+        assert!(refused.is_err(), "{what}");
+    }
+    for pem in [
+        "",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n!",
+    ] {
+        let builder = RedisStore::<User>::builder(&url).unwrap();
+        let refused = builder.trust(pem.as_bytes());
+        assert!(matches!(refused, Err(RedisConfigError::Certificate(_))));
     }
 }
 

@@ -15,7 +15,7 @@ use fred::{
     },
 };
 
-use super::{DEFAULT_PREFIX, RedisStore};
+use super::{DEFAULT_PREFIX, RedisStore, tls};
 
 /// So many commands may wait for a connection; further ones fail at once.
 const MAX_QUEUE: usize = 10_000;
@@ -35,6 +35,8 @@ const MAX_REPORTS: usize = 1024;
 #[must_use]
 pub struct RedisStoreBuilder {
     config: Config,
+    #[cfg(feature = "redis-tls")]
+    tls: Option<tls::Roots>,
     prefix: Arc<str>,
     command_timeout: Duration,
     connect_timeout: Duration,
@@ -43,11 +45,13 @@ pub struct RedisStoreBuilder {
 
 impl RedisStoreBuilder {
     pub(super) fn new(url: &str) -> Result<Self, RedisConfigError> {
-        if wants_tls(url) {
+        let plain = tls::without(url);
+        if plain.is_some() && cfg!(not(feature = "redis-tls")) {
             return Err(RedisConfigError::Tls);
         }
         // fred's words may quote the URL, and with it the password.
-        let mut config = Config::from_url(url).map_err(|_| RedisConfigError::Url)?;
+        let config = Config::from_url(plain.as_deref().unwrap_or(url));
+        let mut config = config.map_err(|_| RedisConfigError::Url)?;
         config.version = RespVersion::RESP3;
         // Else fred asks nobody but the nodes of the URL, and when they are down, the others that it
         // knows, and the replica that took over, are of no use.
@@ -56,6 +60,8 @@ impl RedisStoreBuilder {
         }
         Ok(Self {
             config,
+            #[cfg(feature = "redis-tls")]
+            tls: plain.is_some().then(tls::Roots::default),
             prefix: DEFAULT_PREFIX.into(),
             command_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(5),
@@ -92,12 +98,28 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Trusts these certificates too, beside those that the operating system trusts: one or more in
+    /// PEM. For a `rediss://` server whose certificate is by an authority of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in it, or one can't be parsed.
+    #[cfg(feature = "redis-tls")]
+    pub fn trust(mut self, pem: &[u8]) -> Result<Self, RedisConfigError> {
+        self.tls.get_or_insert_default().add(pem)?;
+        Ok(self)
+    }
+
     /// Connects.
     ///
     /// # Errors
     ///
     /// When the server can't be reached.
-    pub async fn connect<T>(self) -> Result<RedisStore<T>, RedisConfigError> {
+    pub async fn connect<T>(mut self) -> Result<RedisStore<T>, RedisConfigError> {
+        #[cfg(feature = "redis-tls")]
+        if let Some(roots) = self.tls {
+            self.config.tls = Some(roots.connector()?.into());
+        }
         let performance = PerformanceConfig {
             default_command_timeout: self.command_timeout,
             broadcast_channel_capacity: MAX_REPORTS,
@@ -139,16 +161,6 @@ impl RedisStoreBuilder {
     }
 }
 
-/// Without TLS compiled in, fred would speak to such a server in the clear. It reads a scheme as URLs
-/// are read, so in any case, and after white space.
-fn wants_tls(url: &str) -> bool {
-    let url = url.trim_start_matches(|c: char| c <= ' ').as_bytes();
-    [&b"rediss"[..], b"valkeys"].iter().any(|scheme| {
-        url.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })
-}
-
 pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError> {
     if prefix.contains(['{', '}']) {
         return Err(RedisConfigError::Prefix(prefix.to_owned()));
@@ -173,9 +185,12 @@ pub enum RedisConfigError {
     /// The URL can't be parsed. It is not shown, as it may hold a password.
     #[error("the URL of the Redis server can't be parsed")]
     Url,
-    /// The URL wants TLS. Use [`RedisStore::from_client`] with a client that has it.
-    #[error("this connection to Redis can't speak TLS")]
+    /// The URL wants TLS, for which the feature `redis-tls` is needed.
+    #[error("to speak TLS to Redis, the feature `redis-tls` is needed")]
     Tls,
+    /// A certificate can't be parsed, or TLS can't be set up.
+    #[error("TLS can't be set up")]
+    Certificate(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The prefix holds a brace.
     #[error("{0:?} holds a brace, and can't be a prefix of keys")]
     Prefix(String),

@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod feed;
 mod merge;
+mod tls;
 
 use std::{
     fmt,
@@ -65,7 +66,8 @@ struct Clients {
 
 impl<T> RedisStore<T> {
     /// Connects to `redis://`, `redis-sentinel://`, `redis-cluster://` or `redis+unix://`, with
-    /// defaults that never wait for ever; see [`RedisStoreBuilder`].
+    /// defaults that never wait for ever; see [`RedisStoreBuilder`]. With the feature `redis-tls` also
+    /// to `rediss://`, `rediss-sentinel://` and `rediss-cluster://`.
     ///
     /// # Errors
     ///

@@ -18,6 +18,8 @@ use super::soon;
 const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
 
 const SOCKET: &str = "redis.sock";
+/// Where a server with TLS has the certificate of its authority.
+const AUTHORITY: &str = "authority.pem";
 
 /// One server on a free port, and on a unix socket.
 pub(crate) struct Redis {
@@ -55,7 +57,60 @@ impl Redis {
 
     /// Runs `redis-cli`, as an operator would.
     pub(crate) fn cli(&self, args: &[&str]) -> String {
-        cli(self.port, args)
+        let authority = self.folder.join(AUTHORITY);
+        if !authority.exists() {
+            return cli(self.port, args);
+        }
+        let tls = ["-h", "localhost", "--tls", "--cacert"];
+        let tls = [&tls[..], &[authority.to_str().unwrap()], args].concat();
+        cli(self.port, &tls)
+    }
+
+    /// A server that speaks TLS only, with the certificate of the authority that has signed for it.
+    #[cfg(feature = "redis-tls")]
+    pub(crate) async fn start_with_tls() -> (Self, String) {
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+        let authority_key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::default();
+        let name = &mut authority.distinguished_name;
+        name.push(DnType::CommonName, "an authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+        let authority = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = certificate.signed_by(&key, &authority).unwrap();
+
+        let (port, folder) = (free_port(), folder());
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--tls-port", &port.to_string()])
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(&folder)
+            .arg("--tls-cert-file")
+            .arg(file("server.pem", &certificate.pem()))
+            .arg("--tls-key-file")
+            .arg(file("server.key", &key.serialize_pem()))
+            .arg("--tls-ca-cert-file")
+            .arg(file(AUTHORITY, &authority_pem))
+            .args(["--tls-auth-clients", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect(MISSING);
+        let server = Self {
+            port,
+            folder,
+            cluster: false,
+            process,
+        };
+        server.ready().await;
+        (server, authority_pem)
     }
 
     async fn start_sentinel(master: &str) -> Self {
