@@ -285,9 +285,10 @@ fn when_a_transport_goes_on_the_time_does_not_matter_and_all_else_does() {
     let extract = |token: &str, continues: bool| {
         let parts = parts(&format!("&token={token}"));
         let handshake = Handshake::from_parts(&parts).as_transport();
-        match continues {
-            true => tokens.extract(&handshake.as_continuation()),
-            false => tokens.extract(&handshake),
+        if continues {
+            tokens.extract(&handshake.as_continuation())
+        } else {
+            tokens.extract(&handshake)
         }
     };
     let refused = extract(&expired, false);

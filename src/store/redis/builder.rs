@@ -115,11 +115,16 @@ impl RedisStoreBuilder {
     /// # Errors
     ///
     /// When the server can't be reached.
-    pub async fn connect<T>(mut self) -> Result<RedisStore<T>, RedisConfigError> {
+    pub async fn connect<T>(self) -> Result<RedisStore<T>, RedisConfigError> {
+        let config = self.config;
         #[cfg(feature = "redis-tls")]
-        if let Some(roots) = self.tls {
-            self.config.tls = Some(roots.connector()?.into());
-        }
+        let config = Config {
+            tls: match self.tls {
+                Some(roots) => Some(roots.connector()?.into()),
+                None => None,
+            },
+            ..config
+        };
         let performance = PerformanceConfig {
             default_command_timeout: self.command_timeout,
             broadcast_channel_capacity: MAX_REPORTS,
@@ -142,7 +147,7 @@ impl RedisStoreBuilder {
             ..ConnectionConfig::default()
         };
         let pool = Pool::new(
-            self.config,
+            config,
             Some(performance),
             Some(connection),
             Some(ReconnectPolicy::new_exponential(0, 50, 5_000, 2)),
