@@ -21,7 +21,7 @@ use crate::{
     rejection::{NoSessionReason, SessionRejection},
     session::Session,
     store::{Created, GuardedStore, SessionStore, StoreError, StoreErrorKind},
-    transport::{Bindings, Transport},
+    transport::{Transport, Transports},
 };
 
 type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send + Sync;
@@ -36,14 +36,14 @@ const CREATE_ATTEMPTS: usize = 3;
 /// that says what is known of it. Cheap to clone; one for an application.
 pub struct SessionBridge<T: Send + Sync + 'static> {
     inner: Arc<Inner<T>>,
-    live: Live<T>,
 }
 
 struct Inner<T> {
+    live: Live<T>,
     extractor: Box<dyn SessionIdExtractor>,
     on_rejection: Option<Arc<OnRejection>>,
     hooks: Arc<HookThread>,
-    bindings: Bindings<T>,
+    transports: Transports<T>,
     warned: AtomicBool,
 }
 
@@ -75,9 +75,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     pub async fn resolve(&self, handshake: &Handshake<'_>) -> Result<Session<T>, SessionRejection> {
         let resolved = async {
             let id = self.identify(handshake)?;
-            let view = self.live.resolve(&id).await;
+            let view = self.inner.live.resolve(&id).await;
             let view = view.map_err(|error| refused(&id, error))?;
-            Ok(Session::new(self.live.clone(), id, view))
+            Ok(Session::new(self.inner.live.clone(), id, view))
         };
         let session = resolved
             .await
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// When the store fails, or the operating system has no randomness.
     pub async fn create(&self, data: T) -> Result<Session<T>, StoreError> {
-        self.create_for(data, self.live.config().ttl).await
+        self.create_for(data, self.inner.live.config().ttl).await
     }
 
     /// Makes a new session that lives for `ttl`. (With
@@ -105,9 +105,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     pub async fn create_for(&self, data: T, ttl: Duration) -> Result<Session<T>, StoreError> {
         for _ in 0..CREATE_ATTEMPTS {
             let id = new_id()?;
-            if self.live.store().create(&id, &data, ttl).await? == Created::Created {
-                let view = self.live.view_of_created(&id, data, ttl);
-                return Ok(Session::new(self.live.clone(), id, view));
+            if self.inner.live.store().create(&id, &data, ttl).await? == Created::Created {
+                let view = self.inner.live.view_of_created(&id, data, ttl);
+                return Ok(Session::new(self.inner.live.clone(), id, view));
             }
         }
         let why = "every new session id was taken";
@@ -126,8 +126,12 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// be gone.
     pub async fn rotate(&self, session: &Session<T>) -> Result<Session<T>, UpdateError> {
         let new = new_id().map_err(UpdateError::Store)?;
-        let view = self.live.rotate(session.id(), &new, session.view()).await?;
-        Ok(Session::new(self.live.clone(), new, view))
+        let view = self
+            .inner
+            .live
+            .rotate(session.id(), &new, session.view())
+            .await?;
+        Ok(Session::new(self.inner.live.clone(), new, view))
     }
 
     /// Ends a session by its id, as [`Session::end`] does.
@@ -136,20 +140,20 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// When the store fails; see [`Session::end`].
     pub async fn end(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.live.end(id).await
+        self.inner.live.end(id).await
     }
 
     /// How many sessions this node keeps an eye on: those with sockets here, and those that somebody
     /// waits for. For metrics.
     #[must_use]
     pub fn live_sessions(&self) -> usize {
-        self.live.session_count()
+        self.inner.live.session_count()
     }
 
     /// How many sockets of sessions are open here. For metrics.
     #[must_use]
     pub fn live_sockets(&self) -> usize {
-        self.live.socket_count()
+        self.inner.live.socket_count()
     }
 
     /// Lets a socket in: found, registered, and known to be live.
@@ -162,14 +166,14 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let id = self.identify(handshake)?;
         let Some(transport) = transport else {
             self.warn_without_layer();
-            let admitted = self.live.admit(&id, socket).await;
+            let admitted = self.inner.live.admit(&id, socket).await;
             return admitted.map_err(|error| refused(&id, error));
         };
-        let Some(asking) = transport.budget.ask().await else {
+        let Some(asking) = self.inner.transports.ask(transport).await else {
             let why = NoSessionReason::TooManyAttempts;
             return Err(SessionRejection::NoSession(why));
         };
-        match self.live.admit(&id, socket).await {
+        match self.inner.live.admit(&id, socket).await {
             Ok(attachment) => {
                 asking.admitted();
                 Ok(attachment)
@@ -194,13 +198,15 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let shown = self.identify(&handshake);
         if shown.is_ok_and(|id| id == *session.id()) {
             let end = &session.view().end;
-            self.inner.bindings.bind(transport, sid, session.id(), end);
+            self.inner
+                .transports
+                .bind(transport, sid, session.id(), end);
         }
     }
 
     /// Whether a request may act for the transport with this `sid`: nobody's, or its own.
     pub(crate) fn may_continue(&self, sid: &str, handshake: &Handshake<'_>) -> bool {
-        let Some(owner) = self.inner.bindings.owner(sid) else {
+        let Some(owner) = self.inner.transports.owner(sid) else {
             return true;
         };
         let rejection = match self.identify(handshake) {
@@ -260,7 +266,6 @@ impl<T: Send + Sync + 'static> Clone for SessionBridge<T> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            live: self.live.clone(),
         }
     }
 }
@@ -385,13 +390,13 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         let store = GuardedStore::new(self.store, self.store_timeout);
         SessionBridge {
             inner: Arc::new(Inner {
+                live: Live::new(store, self.config, hooks.clone()),
                 extractor: self.extractor,
                 on_rejection: self.on_rejection,
-                hooks: hooks.clone(),
-                bindings: Bindings::default(),
+                hooks,
+                transports: Transports::default(),
                 warned: AtomicBool::new(false),
             }),
-            live: Live::new(store, self.config, hooks),
         }
     }
 }

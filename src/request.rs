@@ -14,16 +14,19 @@ use crate::{
 /// it, and, when it opened one, its Engine.IO transport: socketioxide keeps the request for as long.
 pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,
-    session: OnceCell<Result<Session<T>, SessionRejection>>,
-    transport: OnceLock<Box<Transport<T>>>,
+    /// In a box, as there is none for a transport, and that is kept.
+    session: OnceLock<Box<Resolved<T>>>,
+    transport: Transport<T>,
 }
+
+type Resolved<T> = OnceCell<Result<Session<T>, SessionRejection>>;
 
 impl<T: Send + Sync + 'static> LayeredRequest<T> {
     pub(crate) fn new(bridge: SessionBridge<T>) -> Self {
         Self {
             bridge,
-            session: OnceCell::new(),
-            transport: OnceLock::new(),
+            session: OnceLock::new(),
+            transport: Transport::default(),
         }
     }
 
@@ -34,10 +37,11 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
 
     pub(crate) async fn session(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
         let resolve = async || self.bridge.resolve(&Handshake::from_parts(parts)).await;
-        self.session.get_or_init(resolve).await.clone()
+        let session = self.session.get_or_init(Box::default);
+        session.get_or_init(resolve).await.clone()
     }
 
     pub(crate) fn transport(&self) -> &Transport<T> {
-        self.transport.get_or_init(Box::default)
+        &self.transport
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! 1. While a client polls, its transport is a `sid` in the URL, and whoever knows that can read its
 //!    packets and send in its name. So once a session has connected over a polling transport, the
-//!    `sid` is [bound](Bindings) to it: other requests must bring a credential of that session, too.
-//! 2. A client that is refused keeps its transport, and may ask to connect again and again. A
-//!    [`Budget`] bounds how often that asks the store.
+//!    `sid` is [bound](Transports::bind) to it: other requests must bring a credential of that
+//!    session, too.
+//! 2. A client that is refused keeps its transport, and may ask to connect again and again. A budget
+//!    bounds how often that [asks](Transports::ask) the store.
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -24,65 +26,25 @@ use crate::{
 
 /// So many connects of one transport may ask the store and be refused; then one in each
 /// [`REFILL`], so that an outage of the store does not shut a client out for good.
-const MAX_REFUSED: u32 = 10;
+const MAX_REFUSED: u16 = 10;
 const REFILL: Duration = Duration::from_mins(1);
 /// The random bytes of a `sid`.
 const SID_BYTES: usize = 12;
 
-/// One transport, as long as its opening request is kept.
+/// One transport, as long as its opening request is kept. There is one for each request, so it is
+/// small.
 pub(crate) struct Transport<T> {
-    pub(crate) budget: Budget,
-    binding: OnceLock<Binding<T>>,
+    spent: Mutex<Spent>,
+    binding: OnceLock<Box<Binding<T>>>,
 }
 
-impl<T> Default for Transport<T> {
-    fn default() -> Self {
-        Self {
-            budget: Budget::default(),
-            binding: OnceLock::new(),
-        }
-    }
-}
-
-/// Bounds how often the connects of one transport ask the store in vain.
-#[derive(Default)]
-pub(crate) struct Budget {
-    state: Mutex<Spent>,
-    settled: Notify,
-}
-
+/// How often the connects of a transport have asked the store in vain.
 #[derive(Default)]
 struct Spent {
-    refused: u32,
-    last_refused: Option<Instant>,
+    refused: u16,
     /// So many are asking now. They may be refused all, so they count until it is known.
-    asking: u32,
-}
-
-impl Budget {
-    /// Leave to ask the store, when it is certain that the budget covers it; `None` when it is spent.
-    pub(crate) async fn ask(&self) -> Option<Asking<'_>> {
-        loop {
-            let settled = self.settled.notified();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
-            {
-                let mut spent = self.state.lock();
-                let may_ask = if spent.refused < MAX_REFUSED {
-                    spent.refused + spent.asking < MAX_REFUSED
-                } else if spent.is_refilled() {
-                    spent.asking == 0
-                } else {
-                    return None;
-                };
-                if may_ask {
-                    spent.asking += 1;
-                    return Some(Asking { budget: self });
-                }
-            }
-            settled.await;
-        }
-    }
+    asking: u16,
+    last_refused: Option<Instant>,
 }
 
 impl Spent {
@@ -92,35 +54,24 @@ impl Spent {
     }
 }
 
-/// A connect that asks the store. Dropped without a word, it costs nothing.
-pub(crate) struct Asking<'a> {
-    budget: &'a Budget,
-}
-
-impl Asking<'_> {
-    pub(crate) fn refused(self) {
-        let mut spent = self.budget.state.lock();
-        spent.refused = spent.refused.saturating_add(1);
-        spent.last_refused = Some(Instant::now());
-    }
-
-    /// Whoever has a session is no stranger.
-    pub(crate) fn admitted(self) {
-        self.budget.state.lock().refused = 0;
+impl<T> Default for Transport<T> {
+    fn default() -> Self {
+        Self {
+            spent: Mutex::default(),
+            binding: OnceLock::new(),
+        }
     }
 }
 
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.budget.state.lock().asking -= 1;
-        self.budget.settled.notify_waiters();
-    }
+/// The transports of a bridge.
+pub(crate) struct Transports<T> {
+    by_sid: Arc<Owners<T>>,
+    /// Rings when a connect that has asked the store, of whichever transport, has its answer.
+    settled: Notify,
 }
 
 /// Which polling transport belongs to which session, by the `sid`.
-pub(crate) struct Bindings<T> {
-    by_sid: Arc<Mutex<HashMap<Arc<str>, Owner<T>>>>,
-}
+type Owners<T> = Mutex<HashMap<Arc<str>, Owner<T>>>;
 
 /// A session, and whether it has ended.
 struct Owner<T> {
@@ -128,7 +79,32 @@ struct Owner<T> {
     end: Arc<EndFlag<T>>,
 }
 
-impl<T> Bindings<T> {
+impl<T> Transports<T> {
+    /// Leave for a connect to ask the store, when it is certain that the transport's budget covers
+    /// it; `None` when that is spent.
+    pub(crate) async fn ask<'a>(&'a self, transport: &'a Transport<T>) -> Option<Asking<'a>> {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            {
+                let mut spent = transport.spent.lock();
+                let may_ask = if spent.refused < MAX_REFUSED {
+                    spent.refused + spent.asking < MAX_REFUSED
+                } else if spent.is_refilled() {
+                    spent.asking == 0
+                } else {
+                    return None;
+                };
+                if may_ask {
+                    spent.asking += 1;
+                    let (spent, settled) = (&transport.spent, &self.settled);
+                    return Some(Asking { spent, settled });
+                }
+            }
+            settled.await;
+        }
+    }
+
     /// Binds a transport to a session, unless it is bound already; as long as the transport is kept.
     pub(crate) fn bind(
         &self,
@@ -144,10 +120,8 @@ impl<T> Bindings<T> {
                 end: end.clone(),
             };
             self.by_sid.lock().insert(sid.clone(), owner);
-            Binding {
-                bindings: self.clone(),
-                sid,
-            }
+            let by_sid = self.by_sid.clone();
+            Box::new(Binding { by_sid, sid })
         });
     }
 
@@ -165,30 +139,49 @@ impl<T> Bindings<T> {
     }
 }
 
-impl<T> Clone for Bindings<T> {
-    fn clone(&self) -> Self {
+impl<T> Default for Transports<T> {
+    fn default() -> Self {
         Self {
-            by_sid: self.by_sid.clone(),
+            by_sid: Arc::default(),
+            settled: Notify::new(),
         }
     }
 }
 
-impl<T> Default for Bindings<T> {
-    fn default() -> Self {
-        Self {
-            by_sid: Arc::default(),
-        }
+/// A connect that asks the store. Dropped without a word, it costs nothing.
+pub(crate) struct Asking<'a> {
+    spent: &'a Mutex<Spent>,
+    settled: &'a Notify,
+}
+
+impl Asking<'_> {
+    pub(crate) fn refused(self) {
+        let mut spent = self.spent.lock();
+        spent.refused = spent.refused.saturating_add(1);
+        spent.last_refused = Some(Instant::now());
+    }
+
+    /// Whoever has a session is no stranger.
+    pub(crate) fn admitted(self) {
+        self.spent.lock().refused = 0;
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.spent.lock().asking -= 1;
+        self.settled.notify_waiters();
     }
 }
 
 struct Binding<T> {
-    bindings: Bindings<T>,
+    by_sid: Arc<Owners<T>>,
     sid: Arc<str>,
 }
 
 impl<T> Drop for Binding<T> {
     fn drop(&mut self) {
-        let owner = self.bindings.by_sid.lock().remove(&self.sid);
+        let owner = self.by_sid.lock().remove(&self.sid);
         drop(owner);
     }
 }
@@ -256,36 +249,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_spent_budget_refuses_and_refills_slowly() {
-        let budget = Budget::default();
+        let (all, one) = (Transports::<()>::default(), Transport::default());
         for _ in 0..MAX_REFUSED {
-            budget.ask().await.unwrap().refused();
+            all.ask(&one).await.unwrap().refused();
         }
         for _ in 0..3 {
-            assert!(budget.ask().await.is_none());
+            assert!(all.ask(&one).await.is_none());
             tokio::time::advance(REFILL).await;
-            budget.ask().await.unwrap().refused();
+            all.ask(&one).await.unwrap().refused();
         }
         tokio::time::advance(REFILL).await;
-        budget.ask().await.unwrap().admitted();
+        all.ask(&one).await.unwrap().admitted();
         for _ in 0..MAX_REFUSED {
-            drop(budget.ask().await.unwrap());
-            budget.ask().await.unwrap().refused();
+            drop(all.ask(&one).await.unwrap());
+            all.ask(&one).await.unwrap().refused();
         }
-        assert!(budget.ask().await.is_none());
+        assert!(all.ask(&one).await.is_none());
+        assert!(all.ask(&Transport::default()).await.is_some());
     }
 
     #[tokio::test]
     async fn those_that_ask_at_the_same_time_are_counted_too() {
-        let budget = Budget::default();
+        let (all, one) = (Transports::<()>::default(), Transport::default());
         let mut asking = Vec::new();
         for _ in 0..MAX_REFUSED {
-            asking.push(budget.ask().await.unwrap());
+            asking.push(all.ask(&one).await.unwrap());
         }
-        let mut next = Box::pin(budget.ask());
+        let mut next = Box::pin(all.ask(&one));
         assert!(futures_util::poll!(&mut next).is_pending());
         asking.pop().unwrap().admitted();
         asking.push(next.await.unwrap());
-        let mut next = Box::pin(budget.ask());
+        let mut next = Box::pin(all.ask(&one));
         assert!(futures_util::poll!(&mut next).is_pending());
         asking.into_iter().for_each(Asking::refused);
         assert!(next.await.is_none());
@@ -293,16 +287,16 @@ mod tests {
 
     #[test]
     fn a_binding_lives_as_long_as_its_transport() {
-        let bindings = Bindings::<()>::default();
+        let all = Transports::<()>::default();
         let [ann, bob] = ["ann", "bob"].map(|id| id.parse::<SessionId>().unwrap());
         let transport = Transport::default();
         let end = Arc::new(EndFlag::of_nobody());
-        bindings.bind(&transport, "a", &ann, &end);
-        bindings.bind(&transport, "a", &bob, &end);
-        assert_eq!(bindings.owner("a"), Some(ann));
-        assert_eq!(bindings.owner("b"), None);
+        all.bind(&transport, "a", &ann, &end);
+        all.bind(&transport, "a", &bob, &end);
+        assert_eq!(all.owner("a"), Some(ann));
+        assert_eq!(all.owner("b"), None);
         drop(transport);
-        assert_eq!(bindings.owner("a"), None);
+        assert_eq!(all.owner("a"), None);
         assert_eq!(Arc::strong_count(&end), 1);
     }
 
@@ -314,13 +308,13 @@ mod tests {
             (EndReason::Expired, false),
             (EndReason::StoreUnreachable, false),
         ] {
-            let bindings = Bindings::<()>::default();
+            let all = Transports::<()>::default();
             let transport = Transport::default();
             let ann: SessionId = "ann".parse().unwrap();
             let end = Arc::new(EndFlag::of_nobody());
-            bindings.bind(&transport, "a", &ann, &end);
+            all.bind(&transport, "a", &ann, &end);
             end.raise(reason);
-            assert_eq!(bindings.owner("a").is_none(), frees, "{reason}");
+            assert_eq!(all.owner("a").is_none(), frees, "{reason}");
         }
     }
 
