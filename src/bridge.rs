@@ -21,7 +21,7 @@ use crate::{
     rejection::{NoSessionReason, SessionRejection},
     session::Session,
     store::{Created, GuardedStore, SessionStore, StoreError, StoreErrorKind},
-    transport::{Transport, Transports},
+    transport::{Spent, Transport, Transports},
 };
 
 type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send + Sync;
@@ -156,6 +156,13 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         self.inner.live.socket_count()
     }
 
+    /// How many polling transports are bound to their sessions, see
+    /// [`SessionLayer::without_sid_binding`](crate::SessionLayer::without_sid_binding). For metrics.
+    #[must_use]
+    pub fn bound_transports(&self) -> usize {
+        self.inner.transports.bound_count()
+    }
+
     /// Lets a socket in: found, registered, and known to be live.
     pub(crate) async fn admit(
         &self,
@@ -169,53 +176,64 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             let admitted = self.inner.live.admit(&id, socket).await;
             return admitted.map_err(|error| refused(&id, error));
         };
-        let Some(asking) = self.inner.transports.ask(transport).await else {
-            let why = NoSessionReason::TooManyAttempts;
-            return Err(SessionRejection::NoSession(why));
-        };
-        match self.inner.live.admit(&id, socket).await {
-            Ok(attachment) => {
-                asking.admitted();
-                Ok(attachment)
+        let asking = transport.ask(&id).await.map_err(too_often)?;
+        let admitted = self.inner.live.admit(&id, socket).await;
+        match &admitted {
+            Ok(_) => asking.admitted(),
+            Err(LoadError::Gone) => {
+                asking.gone();
+                self.inner.transports.release(transport, &id);
             }
-            Err(error) => {
-                asking.refused();
-                Err(refused(&id, error))
-            }
+            Err(LoadError::Store(_)) => asking.failed(),
         }
+        admitted.map_err(|error| refused(&id, error))
     }
 
-    /// Binds a polling transport to a session, if its opening request alone shows that session: what
-    /// came in the `auth` payload comes only once.
-    pub(crate) fn bind(
+    /// The session that the opening request of a transport shows by itself: what comes in the `auth`
+    /// payload comes only once. Nobody has asked whether there is such a session.
+    pub(crate) fn opener(&self, opening: &Parts) -> Option<SessionId> {
+        let handshake = Handshake::from_parts(opening).as_continuation();
+        self.identify(&handshake).ok()
+    }
+
+    /// Binds a polling transport to the session that it was opened with.
+    pub(crate) fn bind(&self, transport: &Transport<T>, sid: &str, id: &SessionId) {
+        self.inner.transports.bind(transport, sid, id);
+    }
+
+    /// The session of a polling transport has connected.
+    pub(crate) fn connected(
         &self,
         transport: &Transport<T>,
         sid: &str,
         session: &Attachment<T>,
         opening: &Parts,
     ) {
-        let handshake = Handshake::from_parts(opening).as_continuation();
-        let shown = self.identify(&handshake);
-        if shown.is_ok_and(|id| id == *session.id()) {
-            let end = &session.view().end;
-            self.inner
-                .transports
-                .bind(transport, sid, session.id(), end);
+        let transports = &self.inner.transports;
+        // Something between the layer and Socket.IO has hidden the `sid` from the layer.
+        if !transports.is_bound(sid) && self.opener(opening).as_ref() == Some(session.id()) {
+            transports.bind(transport, sid, session.id());
         }
+        transports.connected(sid, session.id(), &session.view().end);
     }
 
     /// Whether a request may act for the transport with this `sid`: nobody's, or its own.
     pub(crate) fn may_continue(&self, sid: &str, handshake: &Handshake<'_>) -> bool {
-        let Some(owner) = self.inner.transports.owner(sid) else {
+        let transports = &self.inner.transports;
+        if !transports.is_bound(sid) {
             return true;
-        };
+        }
         let rejection = match self.identify(handshake) {
-            Ok(id) if id == owner => return true,
+            Ok(id) if transports.is_owner(sid, &id) => return true,
             Ok(_) => SessionRejection::NoSession(NoSessionReason::ForeignTransport),
             Err(rejection) => rejection,
         };
         self.report(&rejection, handshake);
         false
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     fn warn_without_layer(&self) {
@@ -237,11 +255,14 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let rejection = rejection.clone();
         let parts = handshake.parts().clone();
         let namespace = handshake.namespace().map(str::to_owned);
-        let socket_io = handshake.is_socket_io();
+        let (socket_io, continuation) = (handshake.is_socket_io(), handshake.is_continuation());
         self.inner.hooks.run(Box::new(move || {
             let mut handshake = Handshake::from_parts(&parts);
             if socket_io {
                 handshake = handshake.as_transport();
+            }
+            if continuation {
+                handshake = handshake.as_continuation();
             }
             if let Some(namespace) = &namespace {
                 handshake = handshake.with_namespace(namespace);
@@ -280,6 +301,16 @@ impl<T: Send + Sync + 'static> fmt::Debug for SessionBridge<T> {
 
 fn new_id() -> Result<SessionId, StoreError> {
     SessionId::generate().map_err(|error| StoreError::new(StoreErrorKind::Other, error))
+}
+
+fn too_often(spent: Spent) -> SessionRejection {
+    match spent {
+        Spent::Gone => SessionRejection::NoSession(NoSessionReason::TooManyAttempts),
+        Spent::Failing => {
+            let why = "the store fails, and was asked often enough for this transport";
+            SessionRejection::StoreError(StoreError::new(StoreErrorKind::Unavailable, why))
+        }
+    }
 }
 
 fn refused(id: &SessionId, error: LoadError) -> SessionRejection {

@@ -14,6 +14,8 @@ use crate::{
 /// it, and, when it opened one, its Engine.IO transport: socketioxide keeps the request for as long.
 pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,
+    /// What another layer for the same type of session has left before, further out.
+    outer: Option<Arc<Self>>,
     /// In a box, as there is none for a transport, and that is kept.
     session: OnceLock<Box<Resolved<T>>>,
     transport: Transport<T>,
@@ -22,17 +24,34 @@ pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
 type Resolved<T> = OnceCell<Result<Session<T>, SessionRejection>>;
 
 impl<T: Send + Sync + 'static> LayeredRequest<T> {
-    pub(crate) fn new(bridge: SessionBridge<T>) -> Self {
-        Self {
+    /// Leaves one in the request.
+    pub(crate) fn insert(bridge: SessionBridge<T>, parts: &mut Parts) -> Arc<Self> {
+        let request = Arc::new(Self {
             bridge,
+            outer: Self::innermost(parts).cloned(),
             session: OnceLock::new(),
             transport: Transport::default(),
-        }
+        });
+        parts.extensions.insert(request.clone());
+        request
     }
 
-    /// What the layer left in the request, if it saw it.
-    pub(crate) fn of(parts: &Parts) -> Option<&Arc<Self>> {
+    /// What a layer for this type of session left in the request: the innermost one, if there are
+    /// several.
+    pub(crate) fn innermost(parts: &Parts) -> Option<&Arc<Self>> {
         parts.extensions.get()
+    }
+
+    /// What the layer of this bridge left in the request, if it saw it.
+    pub(crate) fn of<'a>(parts: &'a Parts, bridge: &SessionBridge<T>) -> Option<&'a Arc<Self>> {
+        let mut next = Self::innermost(parts);
+        while let Some(request) = next {
+            if request.bridge.is_same(bridge) {
+                break;
+            }
+            next = request.outer.as_ref();
+        }
+        next
     }
 
     pub(crate) async fn session(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {

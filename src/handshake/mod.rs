@@ -65,9 +65,9 @@ impl<'a> Handshake<'a> {
     }
 
     /// The request is a further one of a Socket.IO transport which this client has opened with a
-    /// good credential: a poll, a post, or an upgrade to a WebSocket.
-    #[must_use]
-    pub fn as_continuation(self) -> Self {
+    /// good credential: a poll, a post, or an upgrade to a WebSocket. Not public: where a client gets
+    /// in, an expired credential must not do.
+    pub(crate) fn as_continuation(self) -> Self {
         Self {
             continuation: true,
             ..self.as_transport()

@@ -32,7 +32,7 @@ pub enum RequestSessionError {
 async fn session_of<T: Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<Session<T>, RequestSessionError> {
-    let Some(request) = LayeredRequest::<T>::of(parts) else {
+    let Some(request) = LayeredRequest::<T>::innermost(parts) else {
         tracing::error!(
             data = std::any::type_name::<T>(),
             "a handler takes a session, but its request did not pass through `SessionBridge::layer`"

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// The body of a response that passed through the [`SessionLayer`](super::SessionLayer): the
-    /// application's own, or the code of a refusal.
+    /// application's own, or one that the layer has at hand.
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]
@@ -25,7 +25,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Refusal { #[pin] json: Full<Bytes> },
+        Whole { #[pin] body: Full<Bytes> },
     }
 }
 
@@ -36,12 +36,19 @@ impl<B> SessionBody<B> {
         }
     }
 
-    pub(super) fn refusal(json: String) -> Self {
+    pub(super) fn whole(body: impl Into<Bytes>) -> Self {
         Self {
-            kind: Kind::Refusal {
-                json: Full::from(json),
+            kind: Kind::Whole {
+                body: Full::new(body.into()),
             },
         }
+    }
+}
+
+/// Empty, as tower-http's layers need it.
+impl<B> Default for SessionBody<B> {
+    fn default() -> Self {
+        Self::whole(Bytes::new())
     }
 }
 
@@ -55,8 +62,8 @@ impl<B: Body<Data = Bytes>> Body for SessionBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
-            KindProjection::Refusal { json } => {
-                let frame = json.poll_frame(cx);
+            KindProjection::Whole { body } => {
+                let frame = body.poll_frame(cx);
                 frame.map_err(|never| match never {})
             }
         }
@@ -65,14 +72,14 @@ impl<B: Body<Data = Bytes>> Body for SessionBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Refusal { json } => json.is_end_stream(),
+            Kind::Whole { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Refusal { json } => json.size_hint(),
+            Kind::Whole { body } => body.size_hint(),
         }
     }
 }

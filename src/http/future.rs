@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::SessionBody;
 
-type Gated<B, E> = Pin<Box<dyn Future<Output = Result<Response<SessionBody<B>>, E>> + Send>>;
+type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<SessionBody<B>>, E>> + Send>>;
 
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
@@ -26,7 +26,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<F, B, E> {
         Inner { #[pin] future: F },
-        Gated { future: Gated<B, E> },
+        Boxed { future: Boxed<B, E> },
     }
 }
 
@@ -37,9 +37,9 @@ impl<F, B, E> SessionFuture<F, B, E> {
         }
     }
 
-    pub(super) fn gated(future: Gated<B, E>) -> Self {
+    pub(super) fn boxed(future: Boxed<B, E>) -> Self {
         Self {
-            kind: Kind::Gated { future },
+            kind: Kind::Boxed { future },
         }
     }
 }
@@ -53,7 +53,7 @@ impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for SessionFuture<
                 let response = ready!(future.poll(cx));
                 Poll::Ready(response.map(|response| response.map(SessionBody::inner)))
             }
-            KindProjection::Gated { future } => future.as_mut().poll(cx),
+            KindProjection::Boxed { future } => future.as_mut().poll(cx),
         }
     }
 }

@@ -8,16 +8,23 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response, request::Parts};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Collected};
 use tower::{Layer, Service};
 
 use super::{SessionBody, SessionFuture, refusal};
 use crate::{
     bridge::SessionBridge,
     handshake::Handshake,
+    id::SessionId,
     request::LayeredRequest,
-    transport::{EngineRequest, with_unknown_sid},
+    transport::{EngineRequest, TransportKind, sid_of_open_packet, with_unknown_sid},
 };
+
+/// What Engine.IO answers to who opens a polling transport is not longer.
+const MAX_OPEN_PACKET: u64 = 1024;
 
 /// A tower layer for the whole application; made by [`SessionBridge::layer`].
 ///
@@ -26,15 +33,20 @@ use crate::{
 ///
 /// 1. For ordinary requests, it lets handlers see the session, which is found when an extractor
 ///    first wants it, once.
-/// 2. It bounds how often one Socket.IO transport asks the store in vain: after ten connects that
-///    were refused by it, further ones are `NO_SESSION` without asking (but for one a minute).
+/// 2. It bounds how often one Socket.IO transport asks the store in vain. After ten connects to a
+///    session that is gone, further ones are `NO_SESSION` without asking, but for one a minute; and
+///    after ten failures of the store in a row they are `STORE_ERROR`, but for one a second.
 /// 3. It binds the `sid` of polling transports to their sessions, see
 ///    [`without_sid_binding`](Self::without_sid_binding).
 /// 4. With [`gate`](Self::gate), it refuses who has no session before a transport is opened.
 ///
-/// What is a request of Socket.IO it sees from the query (`EIO` and `transport`), so neither the
-/// path that Socket.IO listens on nor a `Router::nest` around it matters. It never changes any other
-/// request.
+/// What is a request of Socket.IO it sees from the query (`EIO=4&transport=polling`, or `websocket`),
+/// so neither the path that Socket.IO listens on nor a `Router::nest` around it matters. It never
+/// changes any other request. Where there is another Socket.IO server beside, see
+/// [`req_path`](Self::req_path).
+///
+/// One application has one bridge for each type of session: with several layers for the same `T`, an
+/// axum handler gets the session of the innermost.
 ///
 /// # Deployment caveats
 ///
@@ -45,10 +57,11 @@ pub struct SessionLayer<T: Send + Sync + 'static> {
     settings: Settings,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Settings {
     gate: bool,
     bind_sid: bool,
+    req_path: Option<Arc<str>>,
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
@@ -60,6 +73,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             settings: Settings {
                 gate: false,
                 bind_sid: true,
+                req_path: None,
             },
         }
     }
@@ -89,9 +103,11 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
     ///
     /// While a client polls, its `sid` (`socket.id`!) is all that Engine.IO asks for: whoever gets to
     /// know it reads the client's packets and sends events in its name, without any cookie. So, if
-    /// this is not called, once a session has connected over a polling transport, every further
-    /// request for it must bring a credential of the same session (a token may have expired since);
-    /// one that doesn't is answered as if nobody had that `sid`.
+    /// this is not called, every further request for a polling transport that was opened with a
+    /// session's cookie or query token must bring a credential of the same session (a token may have
+    /// expired since; a session that was rotated on this node may show its new id). One that doesn't
+    /// is answered as if nobody had that `sid`, also after the session has ended: a browser that has
+    /// no cookie any more opens a new transport by itself.
     ///
     /// A transport whose session came in the `auth` payload can't be bound: use the WebSocket
     /// transport only there, or never publish `socket.id`.
@@ -102,6 +118,28 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> SessionLayer<T> {
+    /// Takes for Socket.IO's only what is on this path, as in socketioxide's `req_path`; any, if this
+    /// is not called. For an application that has another Socket.IO server beside. Inside of a nested
+    /// `Router` the path is the one there.
+    #[must_use]
+    pub fn req_path(mut self, path: impl Into<Arc<str>>) -> Self {
+        self.settings.req_path = Some(path.into());
+        self
+    }
+}
+
+impl Settings {
+    /// What a request is to the Socket.IO server that is guarded: the same rule as engineioxide's.
+    fn engine_request<'a>(&self, uri: &'a Uri) -> Option<EngineRequest<'a>> {
+        let is_there = self.req_path.as_deref().is_none_or(|path| {
+            let rest = uri.path().strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || path.ends_with('/'))
+        });
+        is_there.then(|| EngineRequest::of(uri)).flatten()
+    }
+}
+
 impl<S, T: Send + Sync + 'static> Layer<S> for SessionLayer<T> {
     type Service = SessionService<S, T>;
 
@@ -109,7 +147,7 @@ impl<S, T: Send + Sync + 'static> Layer<S> for SessionLayer<T> {
         SessionService {
             inner,
             bridge: self.bridge.clone(),
-            settings: self.settings,
+            settings: self.settings.clone(),
         }
     }
 }
@@ -124,9 +162,9 @@ pub struct SessionService<S, T: Send + Sync + 'static> {
 impl<S, B, R, T> Service<Request<B>> for SessionService<S, T>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     B: Send + 'static,
-    R: 'static,
+    R: Body<Data = Bytes> + Send + 'static,
     T: Send + Sync + 'static,
 {
     type Response = Response<SessionBody<R>>;
@@ -139,20 +177,37 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let request = EngineRequest::of(&parts.uri);
-        let opens = request == Some(EngineRequest::Opens) && parts.method == Method::GET;
+        let engine = self.settings.engine_request(&parts.uri);
+        let opens = match engine {
+            Some(EngineRequest::Opens(kind)) => Some(kind).filter(|_| parts.method == Method::GET),
+            _ => None,
+        };
         if self.settings.bind_sid
-            && let Some(request) = request
+            && let Some(request) = engine
             && !self.is_entitled(request, &parts)
         {
             parts.uri = with_unknown_sid(&parts.uri);
         }
-        let layered = LayeredRequest::new(self.bridge.clone());
-        parts.extensions.insert(Arc::new(layered));
-        if self.settings.gate && opens {
-            return SessionFuture::gated(Box::pin(self.behind_the_gate(parts, body)));
+        let layered = LayeredRequest::insert(self.bridge.clone(), &mut parts);
+        let opening = Opening {
+            bridge: self.bridge.clone(),
+            request: layered,
+        };
+        let binds = self.settings.bind_sid && opens == Some(TransportKind::Polling);
+        if self.settings.gate && opens.is_some() {
+            return SessionFuture::boxed(Box::pin(
+                self.behind_the_gate(parts, body, opening, binds),
+            ));
         }
-        SessionFuture::inner(self.inner.call(Request::from_parts(parts, body)))
+        let opener = binds.then(|| self.bridge.opener(&parts)).flatten();
+        let response = self.inner.call(Request::from_parts(parts, body));
+        match opener {
+            None => SessionFuture::inner(response),
+            Some(id) => SessionFuture::boxed(Box::pin(async move {
+                let response = response.await?;
+                Ok(opening.bind(response, &id).await)
+            })),
+        }
     }
 }
 
@@ -160,7 +215,7 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
     /// Whether a request may act for the transport that it names.
     fn is_entitled(&self, request: EngineRequest<'_>, parts: &Parts) -> bool {
         match request {
-            EngineRequest::Opens => true,
+            EngineRequest::Opens(_) => true,
             EngineRequest::Ambiguous => false,
             EngineRequest::Continues(sid) => {
                 let handshake = Handshake::from_parts(parts).as_continuation();
@@ -173,27 +228,62 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
         &mut self,
         parts: Parts,
         body: B,
+        opening: Opening<T>,
+        binds: bool,
     ) -> impl Future<Output = Result<Response<SessionBody<R>>, S::Error>> + Send + use<S, T, B, R>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
         B: Send + 'static,
-        R: 'static,
+        R: Body<Data = Bytes> + Send + 'static,
     {
-        let bridge = self.bridge.clone();
         // The one that has said that it is ready.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         async move {
             let handshake = Handshake::from_parts(&parts).as_transport();
-            match bridge.resolve(&handshake).await {
-                Ok(_) => {
+            match opening.bridge.resolve(&handshake).await {
+                Ok(session) => {
                     let response = inner.call(Request::from_parts(parts, body)).await?;
-                    Ok(response.map(SessionBody::inner))
+                    Ok(if binds {
+                        opening.bind(response, session.id()).await
+                    } else {
+                        response.map(SessionBody::inner)
+                    })
                 }
-                Err(rejection) => Ok(refusal(&rejection, SessionBody::refusal)),
+                Err(rejection) => Ok(refusal(&rejection, SessionBody::whole)),
             }
         }
+    }
+}
+
+/// A request that opens a polling transport.
+struct Opening<T: Send + Sync + 'static> {
+    bridge: SessionBridge<T>,
+    request: Arc<LayeredRequest<T>>,
+}
+
+impl<T: Send + Sync + 'static> Opening<T> {
+    /// Binds the transport that Engine.IO has opened to a session, before anybody learns its `sid`.
+    async fn bind<R: Body<Data = Bytes>>(
+        self,
+        response: Response<R>,
+        id: &SessionId,
+    ) -> Response<SessionBody<R>> {
+        let length = response.body().size_hint().exact();
+        if length.is_none_or(|length| length > MAX_OPEN_PACKET) {
+            return response.map(SessionBody::inner);
+        }
+        let (mut parts, body) = response.into_parts();
+        let Ok(body) = body.collect().await.map(Collected::to_bytes) else {
+            // A body of known length that is at hand does not fail.
+            parts.status = StatusCode::INTERNAL_SERVER_ERROR;
+            return Response::from_parts(parts, SessionBody::default());
+        };
+        if let Some(sid) = sid_of_open_packet(&body) {
+            self.bridge.bind(self.request.transport(), sid, id);
+        }
+        Response::from_parts(parts, SessionBody::whole(body))
     }
 }
 
@@ -201,7 +291,7 @@ impl<T: Send + Sync + 'static> Clone for SessionLayer<T> {
     fn clone(&self) -> Self {
         Self {
             bridge: self.bridge.clone(),
-            settings: self.settings,
+            settings: self.settings.clone(),
         }
     }
 }
@@ -211,7 +301,7 @@ impl<S: Clone, T: Send + Sync + 'static> Clone for SessionService<S, T> {
         Self {
             inner: self.inner.clone(),
             bridge: self.bridge.clone(),
-            settings: self.settings,
+            settings: self.settings.clone(),
         }
     }
 }

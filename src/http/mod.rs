@@ -31,7 +31,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// As [`resolve`](Self::resolve).
     pub async fn from_request(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        match LayeredRequest::of(parts) {
+        match LayeredRequest::of(parts, self) {
             Some(request) => request.session(parts).await,
             None => self.resolve(&Handshake::from_parts(parts)).await,
         }

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
+
 use super::registry::Registry;
 use crate::id::SessionId;
 
@@ -51,6 +53,8 @@ pub(crate) struct EndFlag<T> {
     /// 0, or a reason's place in [`REASONS`] and one.
     raised: AtomicU8,
     id: SessionId,
+    /// The id that a rotation on this node gives it.
+    successor: Mutex<Option<SessionId>>,
     registry: Weak<Registry<T>>,
 }
 
@@ -66,6 +70,7 @@ impl<T> EndFlag<T> {
         Self {
             raised: AtomicU8::new(0),
             id,
+            successor: Mutex::new(None),
             registry,
         }
     }
@@ -79,6 +84,17 @@ impl<T> EndFlag<T> {
     pub(crate) fn reason(&self) -> Option<EndReason> {
         let raised = self.raised.load(Ordering::SeqCst);
         REASONS.get(usize::from(raised).checked_sub(1)?).copied()
+    }
+
+    /// The session is about to be rotated.
+    pub(crate) fn set_successor(&self, id: &SessionId) {
+        *self.successor.lock() = Some(id.clone());
+    }
+
+    /// The session's new id, if it was rotated on this node.
+    pub(crate) fn successor(&self) -> Option<SessionId> {
+        let rotated = self.reason() == Some(EndReason::Rotated);
+        rotated.then(|| self.successor.lock().clone()).flatten()
     }
 
     /// Raises the flag; `false` when it was raised before, whose reason then stays.

@@ -202,6 +202,8 @@ impl<T: Send + Sync + 'static> Live<T> {
         let entry = self.entry_of(old, view)?;
         let _turn = entry.updates.lock().await;
         let _rotating = entry.rotating();
+        // Before: whoever reports that the old id is gone may be faster than the store's answer.
+        entry.end.set_successor(new);
         match self.0.store.rename(old, new).await {
             Ok(true) => {
                 self.finish(&entry, EndReason::Rotated);

@@ -209,7 +209,7 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
 ) -> Result<(), SessionRejection> {
     let on_end = on_end.map(|hook| hook.0.clone());
     let live = Arc::new(IoSocket::<A, T>::new(socket, on_end));
-    let opening = LayeredRequest::<T>::of(socket.req_parts());
+    let opening = LayeredRequest::of(socket.req_parts(), bridge);
     let transport = opening.map(|request| request.transport());
     let attachment = bridge.admit(handshake, transport, live).await?;
     socket.join(attachment.id().room());
@@ -222,7 +222,7 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
         && socket.transport_type() == TransportType::Polling
     {
         let sid = socket.id.as_str();
-        bridge.bind(transport, sid, &attachment, socket.req_parts());
+        bridge.connected(transport, sid, &attachment, socket.req_parts());
     }
     let attached = Attached::Session(Arc::new(attachment));
     socket.extensions.insert(attached);

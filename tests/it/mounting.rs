@@ -24,7 +24,7 @@ use tower_http::cors::CorsLayer;
 use crate::support::{
     polling::{Http, Polling},
     server::{User, keyring, pair},
-    soon,
+    soon, until,
 };
 
 struct App {
@@ -177,6 +177,102 @@ async fn around_socket_ios_own_service_in_plain_hyper() {
     app.works(address, "/socket.io/").await;
     let mut http = Http::open(address).await;
     assert_eq!(http.get("/", &[]).await.body, "a page");
+}
+
+/// All layers of one builder see each other's bodies.
+#[tokio::test]
+async fn in_one_service_builder_with_cors() {
+    let app = App::new();
+    let (layer, io) = SocketIo::new_layer();
+    app.namespace(&io);
+    let layers = ServiceBuilder::new()
+        .layer(CorsLayer::permissive())
+        .layer(app.layer())
+        .layer(layer);
+    app.works(serve(Router::new().layer(layers)).await, "/socket.io/")
+        .await;
+}
+
+/// Another Socket.IO server, beside the one that is guarded, is not guarded.
+#[tokio::test]
+async fn only_the_path_that_it_is_told() {
+    let app = App::new();
+    let echo = async |RawQuery(query): RawQuery| query.unwrap_or_default();
+    let (layer, io) = SocketIo::new_layer();
+    app.namespace(&io);
+    let router = Router::new()
+        .route("/other/", get(echo))
+        .route("/socket.io-2", get(echo))
+        .layer(layer)
+        .layer(app.layer().req_path("/socket.io"));
+    let address = serve(router).await;
+    app.works(address, "/socket.io/").await;
+    app.works(address, "/socket.io").await;
+    let mut http = Http::open(address).await;
+    for path in ["/other/", "/socket.io-2"] {
+        for query in [
+            "EIO=4&transport=polling",
+            "EIO=4&transport=polling&sid=a&sid=b",
+        ] {
+            let answer = http.get(&format!("{path}?{query}"), &[]).await;
+            assert_eq!((answer.status, &*answer.body), (200, query));
+        }
+    }
+}
+
+/// Each bridge finds its own sessions, also with another one of the same type around or inside.
+#[tokio::test]
+async fn two_bridges_for_one_type_are_told_apart() {
+    let bridge = |name: &'static str| {
+        let cookie = SignedCookie::new(name, &keyring(1, &[])).unwrap();
+        let cookie = cookie.insecure_http();
+        let store = MemoryStore::<User>::new();
+        (
+            cookie.clone(),
+            SessionBridge::builder(cookie, store).build(),
+        )
+    };
+    let ((_, admins), (user_cookie, users)) = (bridge("admin"), bridge("user"));
+    let eve = users.create(ann()).await.unwrap();
+    let cookie = pair(&user_cookie, eve.id());
+    let (layer, io) = SocketIo::new_layer();
+    io.ns("/", on_connect.with(users.require()));
+    io.ns("/admin", on_connect.with(admins.require()));
+    let who = {
+        let (admins, users) = (admins.clone(), users.clone());
+        async move |request: axum::extract::Request| {
+            let (parts, _) = request.into_parts();
+            let admin = admins.from_request(&parts).await.is_ok();
+            let user = users.from_request(&parts).await.is_ok();
+            format!("admin {admin}, user {user}")
+        }
+    };
+    for inner_first in [true, false] {
+        let router = Router::new()
+            .route("/who", get(who.clone()))
+            .layer(layer.clone());
+        let router = match inner_first {
+            true => router.layer(users.layer()).layer(admins.layer()),
+            false => router.layer(admins.layer()).layer(users.layer()),
+        };
+        let address = serve(router).await;
+        let mut http = Http::open(address).await;
+        let answer = http.get("/who", &[("cookie", &cookie)]).await;
+        assert_eq!(answer.body, "admin false, user true");
+        let fields = [("cookie", cookie.as_bytes())];
+        let mut polling = Polling::open(http, "", &fields).await;
+        polling.post("40/admin,").await;
+        let refused = polling.packet_of("44").await;
+        assert_eq!(refused, r#"44/admin,{"message":"NO_COOKIE"}"#);
+        polling.post("40").await;
+        polling.packet_of("40{").await;
+        assert_eq!(
+            (admins.bound_transports(), users.bound_transports()),
+            (0, 1)
+        );
+        polling.post("1").await;
+        until("it is gone", || users.bound_transports() == 0).await;
+    }
 }
 
 /// One connection of HTTP/2.

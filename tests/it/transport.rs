@@ -4,11 +4,17 @@
 use std::{
     io::Write,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use socketioxide::extract::SocketRef;
 use socketioxide_session::{
     OriginPolicy, Session, SessionIdExtractor as _, SessionLayer, StoreErrorKind,
     testing::{Call, Fault},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
 };
 
 use crate::support::{
@@ -16,7 +22,7 @@ use crate::support::{
     polling::{Answer, Http, Polling},
     server::{DynExtractor, Server, Setup, User},
     socket::Client,
-    until,
+    soon, until,
 };
 
 type Fields<'a> = Vec<(&'a str, &'a [u8])>;
@@ -224,6 +230,135 @@ async fn in_plain_socketioxide_whoever_knows_a_sid_takes_the_transport() {
     }
 }
 
+/// A victim that has a session and has not connected anywhere that asks for it.
+async fn not_connected_yet(server: &Server) -> (Session<User>, Polling) {
+    let session = server.login("Ann").await;
+    let cookie = server.pair(&session);
+    let fields = [("cookie", cookie.as_bytes())];
+    let mut polling = Polling::open(server.http().await, "", &fields).await;
+    polling.post("40/public,").await;
+    polling.packet_of("40/public,").await;
+    (session, polling)
+}
+
+fn with_a_public_namespace() -> Setup {
+    Setup::new().namespace(|io, _| {
+        io.ns("/public", async |_: SocketRef| {});
+    })
+}
+
+/// A post whose body is sent later.
+async fn begin_a_post(server: &Server, sid: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\n\
+         host: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        server.address
+    );
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    tcp
+}
+
+async fn answer_to(mut tcp: TcpStream, packets: &[&str]) -> String {
+    for packet in packets {
+        let chunk = format!("{:x}\r\n{packet}\r\n", packet.len());
+        // It may have been answered and closed already.
+        let _ = tcp.write_all(chunk.as_bytes()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = tcp.write_all(b"0\r\n\r\n").await;
+    let mut answer = [0; 1024];
+    let read = soon("an answer", tcp.read(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+/// The transport is its opener's from the first moment: what was begun before its session connects
+/// is no way in.
+#[tokio::test]
+async fn a_sid_that_is_known_before_its_session_connects_is_worth_nothing() {
+    let server = with_a_public_namespace().start().await;
+
+    let (ann, mut victim) = not_connected_yet(&server).await;
+    let stolen = Client::upgrade(server.address, &victim.sid, &[]).await;
+    assert!(stolen.is_none());
+    let post = begin_a_post(&server, &victim.sid).await;
+    let answer = answer_to(post, &["40\u{1e}", "42[\"visit\"]\u{1e}"]).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let early = begin_a_post(&server, &victim.sid).await;
+    victim.post("40").await;
+    victim.packet_of("40{").await;
+    let answer = answer_to(early, &["42[\"visit\"]\u{1e}"]).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(ann.reload().await.unwrap().data().visits, 0);
+    assert_eq!(victim.ask("whoami").await, r#"[{"name":"Ann","visits":0}]"#);
+}
+
+#[tokio::test]
+async fn in_plain_socketioxide_such_a_sid_is_the_session() {
+    let server = with_a_public_namespace().without_layer().start().await;
+    let (_ann, victim) = not_connected_yet(&server).await;
+    let stolen = Client::upgrade(server.address, &victim.sid, &[]).await;
+    let mut stolen = stolen.expect("nobody asks for a cookie");
+    stolen.connect("/").await;
+    assert_eq!(
+        stolen.ask("/", "whoami").await,
+        r#"[{"name":"Ann","visits":0}]"#
+    );
+}
+
+/// What was said to the victim before its logout is not for whoever polls first after it.
+#[tokio::test]
+async fn after_a_logout_the_transport_is_still_its_owners() {
+    let server = Server::start().await;
+    let mut victim = Victim::connected(&server).await;
+    victim.is_untouched("before").await;
+    let room = victim.session.room();
+    server.io.to(room).emit("news", "for Ann").await.unwrap();
+    let sid = format!("&sid={}", victim.polling.sid);
+    victim.session.end().await.unwrap();
+    assert_eq!(send(&server, "GET", &sid, &vec![]).await.status, 400);
+    assert_eq!(
+        victim.polling.packet_of("42").await,
+        r#"42["news","for Ann"]"#
+    );
+    assert_eq!(victim.polling.packet().await, "41");
+}
+
+#[tokio::test]
+async fn after_a_rotation_the_transport_goes_on_with_the_new_cookie() {
+    let server = Server::start().await;
+    let mut victim = Victim::connected(&server).await;
+    victim.is_untouched("before").await;
+    let rotated = server.sessions.rotate(&victim.session).await.unwrap();
+    let sid = format!("&sid={}", victim.polling.sid);
+    let stranger = server.pair(&server.login("Eve").await);
+    let stranger = vec![("cookie", stranger.as_bytes())];
+    assert_eq!(send(&server, "GET", &sid, &stranger).await.status, 400);
+    let cookie = server.pair(&rotated);
+    let fields = vec![("cookie", cookie.as_bytes())];
+    let polled = send(&server, "GET", &sid, &fields).await;
+    assert_eq!(polled.body, "41");
+}
+
+/// Who has a stale cookie is anonymous, and may sign in while the transport is open.
+#[tokio::test]
+async fn a_transport_with_a_stale_cookie_is_nobodys_once_that_is_known() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    ann.end().await.unwrap();
+    let fields = [("cookie", cookie.as_bytes())];
+    let mut polling = Polling::open(server.http().await, "", &fields).await;
+    assert_eq!(server.sessions.bound_transports(), 1);
+    polling.post("40/lobby,").await;
+    polling.packet_of("40/lobby,").await;
+    assert_eq!(server.sessions.bound_transports(), 0);
+    let bob = server.pair(&server.login("Bob").await);
+    let bob = vec![("cookie", bob.as_bytes())];
+    let sid = format!("&sid={}", polling.sid);
+    assert_eq!(send(&server, "POST", &sid, &bob).await.status, 200);
+}
+
 /// A token in the URL is repeated with every poll, and one in the `auth` payload comes once.
 #[tokio::test]
 async fn a_token_in_the_query_binds_and_one_in_the_payload_cannot() {
@@ -272,8 +407,13 @@ async fn a_new_cookie_of_the_same_session_is_as_good() {
     let newer = vec![("cookie", newer.as_bytes())];
     let sid = format!("&sid={}", polling.sid);
     assert_eq!(send(&server, "POST", &sid, &newer).await.status, 200);
+    assert_eq!(server.sessions.bound_transports(), 1);
     polling.post("1").await;
     server.assert_empty().await;
+    until("the binding is gone", || {
+        server.sessions.bound_transports() == 0
+    })
+    .await;
 }
 
 const CONNECTS: usize = 1000;
@@ -314,6 +454,67 @@ async fn a_thousand_connects_of_one_transport_ask_ten_times() {
 async fn without_the_layer_a_thousand_connects_ask_a_thousand_times() {
     let server = Setup::new().without_reports().without_layer().start().await;
     assert_eq!(loads_of_a_thousand_connects(&server).await, CONNECTS);
+}
+
+/// A session of one's own does not pay for asking for others, and one that is gone does not spoil
+/// the next.
+#[tokio::test]
+async fn each_session_that_is_gone_has_a_budget_of_its_own() {
+    let server = Setup::new().without_reports().start().await;
+    let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
+    let token = |session: &Session<User>| {
+        let token = server.token.issue(session.id()).unwrap();
+        format!(r#"{{"token":"{token}"}}"#)
+    };
+    let (gone, good) = (token(&ann), token(&bob));
+    ann.end().await.unwrap();
+    let before = server.loads();
+    let mut client = server.client(&[]).await;
+    for _ in 0..5 {
+        for _ in 0..9 {
+            let refused = client.refused("/", &gone).await;
+            assert_eq!(refused, r#"44{"message":"NO_SESSION"}"#);
+        }
+        client.connect_with("/", &good).await;
+        client.send("41").await;
+        until("it has left", || server.sessions.live_sockets() == 0).await;
+    }
+    assert_eq!(server.loads() - before, 10 + 5);
+}
+
+/// Nobody is told that a session is gone, or let in as nobody, because the store was down.
+#[tokio::test]
+async fn an_outage_of_the_store_makes_nobody_anonymous() {
+    let server = Setup::new().without_reports().start().await;
+    let ann = server.login("Ann").await;
+    let mut client = server.client(&[("cookie", &server.pair(&ann))]).await;
+    let failing = Fault::Error(StoreErrorKind::Unavailable);
+    server.faults.on(Call::Load, failing);
+    let before = server.loads();
+    for _ in 0..30 {
+        for (namespace, prefix) in [("/", ""), ("/lobby", "/lobby,")] {
+            let refused = client.refused(namespace, "").await;
+            let expected = format!(r#"44{prefix}{{"message":"STORE_ERROR"}}"#);
+            assert_eq!(refused, expected);
+        }
+    }
+    let asked = server.loads() - before;
+    assert!((10..30).contains(&asked), "{asked}");
+    server.faults.clear();
+    soon("it is let in again", async {
+        loop {
+            client.send("40").await;
+            let frame = client.frame().await;
+            if frame.starts_with("40{") {
+                break;
+            }
+            assert_eq!(frame, r#"44{"message":"STORE_ERROR"}"#);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    client.frame_of("42[").await;
+    client.connect("/lobby").await;
 }
 
 /// Dozens of namespaces at once are no attack.
@@ -474,7 +675,7 @@ impl Buffer {
 
 impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        Write::write(&mut *self.0.lock().unwrap(), bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
