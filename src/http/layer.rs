@@ -89,7 +89,7 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
     /// - To the JavaScript client this is a failure of the transport: `connect_error` with the
     ///   message `xhr poll error` or `websocket error`, and **it tries again by itself**, with
     ///   growing pauses. While polling, `error.context.status` and `error.context.responseText` hold
-    ///   the status and the code; of a WebSocket, browsers tell nothing. To end the attempts, call
+    ///   the status and the code while the event is handled; of a WebSocket, browsers tell nothing. To end the attempts, call
     ///   `socket.disconnect()`. (What the connect middleware refuses is final there, by contrast:
     ///   `connect_error` with the code as its message, and no further attempt.)
     /// - A session is looked up twice in the store then, here and at the connect to a namespace.
@@ -116,9 +116,7 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
         self.settings.bind_sid = false;
         self
     }
-}
 
-impl<T: Send + Sync + 'static> SessionLayer<T> {
     /// Takes for Socket.IO's only what is on this path, as in socketioxide's `req_path`; any, if this
     /// is not called. For an application that has another Socket.IO server beside. Inside of a nested
     /// `Router` the path is the one there.
