@@ -157,7 +157,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     /// How many polling transports are bound to their sessions, see
-    /// [`SessionLayer::without_sid_binding`](crate::SessionLayer::without_sid_binding). For metrics.
+    /// [`SessionLayer::insecure_unbound_sid`](crate::SessionLayer::insecure_unbound_sid). For metrics.
     #[must_use]
     pub fn bound_transports(&self) -> usize {
         self.inner.transports.bound_count()
@@ -176,7 +176,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             let admitted = self.inner.live.admit(&id, socket).await;
             return admitted.map_err(|error| refused(&id, error));
         };
-        let asking = transport.ask(&id).await.map_err(too_often)?;
+        let asking = transport.budget.ask(&id).await.map_err(too_often)?;
         let admitted = self.inner.live.admit(&id, socket).await;
         match &admitted {
             Ok(_) => asking.admitted(),

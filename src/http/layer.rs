@@ -9,22 +9,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Collected};
 use tower::{Layer, Service};
 
-use super::{SessionBody, SessionFuture, refusal};
+use super::{SessionBody, SessionFuture, opening::Opening, refusal};
 use crate::{
     bridge::SessionBridge,
     handshake::Handshake,
-    id::SessionId,
     request::LayeredRequest,
-    transport::{EngineRequest, TransportKind, sid_of_open_packet, with_unknown_sid},
+    transport::{EngineRequest, TransportKind, with_unknown_sid},
 };
-
-/// What Engine.IO answers to who opens a polling transport is not longer.
-const MAX_OPEN_PACKET: u64 = 1024;
 
 /// A tower layer for the whole application; made by [`SessionBridge::layer`].
 ///
@@ -37,7 +32,7 @@ const MAX_OPEN_PACKET: u64 = 1024;
 ///    session that is gone, further ones are `NO_SESSION` without asking, but for one a minute; and
 ///    after ten failures of the store in a row they are `STORE_ERROR`, but for one a second.
 /// 3. It binds the `sid` of polling transports to their sessions, see
-///    [`without_sid_binding`](Self::without_sid_binding).
+///    [`insecure_unbound_sid`](Self::insecure_unbound_sid).
 /// 4. With [`gate`](Self::gate), it refuses who has no session before a transport is opened.
 ///
 /// What is a request of Socket.IO it sees from the query (`EIO=4&transport=polling`, or `websocket`),
@@ -112,7 +107,7 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
     /// A transport whose session came in the `auth` payload can't be bound: use the WebSocket
     /// transport only there, or never publish `socket.id`.
     #[must_use]
-    pub fn without_sid_binding(mut self) -> Self {
+    pub fn insecure_unbound_sid(mut self) -> Self {
         self.settings.bind_sid = false;
         self
     }
@@ -252,36 +247,6 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
                 Err(rejection) => Ok(refusal(&rejection, SessionBody::whole)),
             }
         }
-    }
-}
-
-/// A request that opens a polling transport.
-struct Opening<T: Send + Sync + 'static> {
-    bridge: SessionBridge<T>,
-    request: Arc<LayeredRequest<T>>,
-}
-
-impl<T: Send + Sync + 'static> Opening<T> {
-    /// Binds the transport that Engine.IO has opened to a session, before anybody learns its `sid`.
-    async fn bind<R: Body<Data = Bytes>>(
-        self,
-        response: Response<R>,
-        id: &SessionId,
-    ) -> Response<SessionBody<R>> {
-        let length = response.body().size_hint().exact();
-        if length.is_none_or(|length| length > MAX_OPEN_PACKET) {
-            return response.map(SessionBody::inner);
-        }
-        let (mut parts, body) = response.into_parts();
-        let Ok(body) = body.collect().await.map(Collected::to_bytes) else {
-            // A body of known length that is at hand does not fail.
-            parts.status = StatusCode::INTERNAL_SERVER_ERROR;
-            return Response::from_parts(parts, SessionBody::default());
-        };
-        if let Some(sid) = sid_of_open_packet(&body) {
-            self.bridge.bind(self.request.transport(), sid, id);
-        }
-        Response::from_parts(parts, SessionBody::whole(body))
     }
 }
 

@@ -5,6 +5,7 @@ mod axum;
 mod body;
 mod future;
 mod layer;
+mod opening;
 
 use http::{
     HeaderValue, Response,

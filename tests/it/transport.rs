@@ -35,8 +35,8 @@ const BINDING: [fn(SessionLayer<User>) -> SessionLayer<User>; 2] =
 fn open_setups() -> [Setup; 3] {
     [
         Setup::new().without_layer(),
-        Setup::new().layer(SessionLayer::without_sid_binding),
-        Setup::new().layer(|layer| layer.gate().without_sid_binding()),
+        Setup::new().layer(SessionLayer::insecure_unbound_sid),
+        Setup::new().layer(|layer| layer.gate().insecure_unbound_sid()),
     ]
 }
 

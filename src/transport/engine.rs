@@ -1,0 +1,182 @@
+//! What is to be known of Engine.IO's requests and answers.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::Uri;
+
+/// The random bytes of a `sid`.
+const SID_BYTES: usize = 12;
+
+/// What an HTTP request is to Engine.IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineRequest<'a> {
+    /// It opens a transport, if its method is `GET`.
+    Opens(TransportKind),
+    /// It belongs to the transport with this `sid`.
+    Continues(&'a str),
+    /// It names more than one `sid`, and each reader might take another one.
+    Ambiguous,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransportKind {
+    Polling,
+    WebSocket,
+}
+
+impl<'a> EngineRequest<'a> {
+    /// Reads the query as engineioxide does: split at `&`, nothing is decoded, of each parameter the
+    /// first, and of all but `sid` only what comes before another `=`. `None`: nothing that Engine.IO
+    /// would answer with more than an error.
+    pub(crate) fn of(uri: &'a Uri) -> Option<Self> {
+        let query = uri.query()?;
+        let values = |name: &'static str| {
+            let pairs = query.split('&');
+            pairs.filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix('='))
+        };
+        let first = |name| values(name).next()?.split('=').next();
+        let kind = match (first("EIO")?, first("transport")?) {
+            ("3" | "4", "polling") => TransportKind::Polling,
+            ("3" | "4", "websocket") => TransportKind::WebSocket,
+            _ => return None,
+        };
+        let mut sids = values("sid");
+        Some(match (sids.next(), sids.next()) {
+            (None, _) => Self::Opens(kind),
+            (Some(sid), None) => Self::Continues(sid),
+            (Some(_), Some(_)) => Self::Ambiguous,
+        })
+    }
+}
+
+/// The same request for a transport that does not exist: Engine.IO itself answers as it answers a
+/// `sid` that nobody knows.
+pub(crate) fn with_unknown_sid(uri: &Uri) -> Uri {
+    // A URI that is as long as one can be has no room for a longer `sid`. What is none at all is
+    // unknown, too.
+    with_sid(uri, &unknown_sid())
+        .or_else(|| with_sid(uri, "-"))
+        .unwrap_or_default()
+}
+
+fn with_sid(uri: &Uri, sid: &str) -> Option<Uri> {
+    let mut replacement = Some(format!("sid={sid}"));
+    let pairs = uri.query()?.split('&').filter_map(|pair| {
+        let is_sid = pair.starts_with("sid=");
+        if is_sid {
+            replacement.take()
+        } else {
+            Some(pair.to_owned())
+        }
+    });
+    let query = pairs.collect::<Vec<_>>().join("&");
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{query}", uri.path()).parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn unknown_sid() -> String {
+    let mut bytes = [0; SID_BYTES];
+    fastrand::fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The `sid` in the packet with which Engine.IO answers who opens a polling transport.
+pub(crate) fn sid_of_open_packet(body: &[u8]) -> Option<&str> {
+    const FIELD: &[u8] = br#"{"sid":""#;
+    let at = body.windows(FIELD.len()).position(|bytes| bytes == FIELD)?;
+    let sid = body[at + FIELD.len()..]
+        .split(|byte| *byte == b'"')
+        .next()?;
+    str::from_utf8(sid).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_engineioxide_reads_them() {
+        let read = |query: &str| {
+            let uri: Uri = format!("/any?{query}").parse().unwrap();
+            match EngineRequest::of(&uri) {
+                None => "none".to_owned(),
+                Some(EngineRequest::Opens(TransportKind::Polling)) => "polls".to_owned(),
+                Some(EngineRequest::Opens(TransportKind::WebSocket)) => "opens".to_owned(),
+                Some(EngineRequest::Continues(sid)) => sid.to_owned(),
+                Some(EngineRequest::Ambiguous) => "ambiguous".to_owned(),
+            }
+        };
+        for (query, expected) in [
+            ("EIO=4&transport=polling", "polls"),
+            ("transport=websocket&t=abc&EIO=4", "opens"),
+            ("EIO=4&transport=polling&sid", "polls"),
+            ("EIO=4&transport=polling&s%69d=x", "polls"),
+            ("EIO=3=&transport=polling=x&EIO=5&transport=bus", "polls"),
+            ("EIO=5&EIO=4&transport=polling", "none"),
+            ("EIO=4&transport=bus&sid=x&sid=y", "none"),
+            ("EIO=4&transport=&sid=x", "none"),
+            ("EIO=4&transport=Polling", "none"),
+            ("EIO=4&transport=polling&sid=x", "x"),
+            ("sid=x=y&EIO=4&transport=polling", "x=y"),
+            ("EIO=4&transport=polling&sid=", ""),
+            ("EIO=4&transport=polling&sid=x&sid=x", "ambiguous"),
+            ("EIO=4&transport=polling&sid=x&sid=", "ambiguous"),
+            ("EIO=4&sid=x", "none"),
+            ("transport=polling&sid=x", "none"),
+            ("EIO&transport&sid=x&sid=y", "none"),
+            ("sid=x&sid=y", "none"),
+            ("", "none"),
+        ] {
+            assert_eq!(read(query), expected, "{query}");
+        }
+        assert_eq!(EngineRequest::of(&Uri::from_static("/socket.io/")), None);
+    }
+
+    #[test]
+    fn another_sid_is_all_that_changes() {
+        for (uri, before, after) in [
+            (
+                "/socket.io/?EIO=4&sid=AAAAAAAAAAAAAAAA&t=1",
+                "/socket.io/?EIO=4&sid=",
+                "&t=1",
+            ),
+            ("http://a.test:80/x?sid=", "http://a.test:80/x?sid=", ""),
+            ("/x?sid=a&b&sid=c&d=e", "/x?sid=", "&b&d=e"),
+        ] {
+            let changed = with_unknown_sid(&uri.parse().unwrap()).to_string();
+            let sid = changed.strip_prefix(before).unwrap();
+            let sid = sid.strip_suffix(after).unwrap();
+            assert_eq!(sid.len(), 16, "{changed}");
+            assert_ne!(sid, "AAAAAAAAAAAAAAAA");
+        }
+    }
+
+    #[test]
+    fn the_longest_uris_are_changed_too() {
+        for (sids, room) in [("sid=&sid=", 0), ("sid=&sid=", 20), ("sid=abc&sid=", 4)] {
+            let start = format!("/x?EIO=4&transport=polling&{sids}&a=");
+            let padding = "a".repeat(usize::from(u16::MAX) - 1 - room - start.len());
+            let uri: Uri = format!("{start}{padding}").parse().unwrap();
+            let changed = with_unknown_sid(&uri);
+            match EngineRequest::of(&changed) {
+                Some(EngineRequest::Continues(sid)) => assert!(sid == "-" || sid.len() == 16),
+                other => panic!("{other:?}"),
+            }
+            assert!(changed.query().unwrap().ends_with(&padding));
+        }
+    }
+
+    #[test]
+    fn the_sid_is_read_from_what_engine_io_answers() {
+        for (body, sid) in [
+            (r#"0{"sid":"abc","upgrades":["websocket"]}"#, Some("abc")),
+            (r#"96:0{"sid":"abc","upgrades":[]}2:40"#, Some("abc")),
+            ("0{}", None),
+            ("", None),
+            ("<html>", None),
+        ] {
+            assert_eq!(sid_of_open_packet(body.as_bytes()), sid, "{body}");
+        }
+        assert_eq!(sid_of_open_packet(b"{\"sid\":\"\xff\""), None);
+    }
+}
