@@ -252,7 +252,7 @@ async fn a_server_that_hangs_is_a_timeout_and_a_late_write_brings_nothing_back()
 }
 
 #[tokio::test]
-async fn scripts_that_were_flushed_are_loaded_again() {
+async fn scripts_that_were_flushed_are_no_loss() {
     let server = Redis::start().await;
     let store = connect(&server).await;
     let id = created(&store).await;

@@ -1,9 +1,15 @@
 //! Two nodes on one Redis, whose sockets are one to each other by socketioxide's adapter for Redis.
 
+use std::time::Duration;
+
 use axum::{Router, serve::ListenerExt as _};
 use fred::{
+    interfaces::{EventInterface as _, PubsubInterface as _},
     prelude::Builder,
-    types::{RespVersion, config::Config},
+    types::{
+        RespVersion,
+        config::{Config, ReconnectPolicy},
+    },
 };
 use socketioxide::{
     SocketIo,
@@ -39,7 +45,8 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>, session: Session<User>) {
     socket.on(
         "whisper",
         async |io: SocketIo<A>, session: Session<User>| {
-            io.to(session.room()).emit("heard", "psst").await.unwrap();
+            // It fails while Redis is down.
+            let _ = io.to(session.room()).emit("heard", "psst").await;
         },
     );
     socket.emit("session", session.data()).unwrap();
@@ -53,8 +60,20 @@ async fn node(redis: &Redis) -> Node {
     log::capture();
     let mut config = Config::from_url(&redis.url()).unwrap();
     config.version = RespVersion::RESP3;
-    let client = Builder::from_config(config).build_subscriber_client();
-    let adapter = RedisAdapterCtr::new_with_fred(client.unwrap()).await;
+    let client = Builder::from_config(config)
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 500, 2))
+        .build_subscriber_client();
+    let client = client.unwrap();
+    let again = client.clone();
+    tokio::spawn(async move {
+        let mut reconnects = again.reconnect_rx();
+        while reconnects.recv().await.is_ok() {
+            for channel in again.tracked_shard_channels() {
+                again.ssubscribe(channel).await.unwrap();
+            }
+        }
+    });
+    let adapter = RedisAdapterCtr::new_with_fred(client).await;
     let (layer, io) = SocketIo::builder()
         .with_adapter::<FredAdapter<_>>(adapter.unwrap())
         .build_layer();
@@ -121,6 +140,36 @@ async fn a_broadcast_to_a_session_reaches_all_nodes_and_a_logout_too() {
     assert_eq!(other.frame().await, "41");
     // The deletion that failed is made up for.
     redis.restart().await;
+    soon("a broadcast reaches both nodes again", async {
+        let ann = loop {
+            let user = User {
+                name: "Ann".into(),
+                visits: 0,
+            };
+            match a.sessions.create(user).await {
+                Ok(session) => break session,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        let mut here = a.connected(&ann).await;
+        let mut there = b.connected(&ann).await;
+        let heard = async {
+            let frame = there.frame_of("42").await;
+            assert_eq!(frame, r#"42["heard","psst"]"#);
+        };
+        let whispers = async {
+            loop {
+                here.send(r#"42["whisper"]"#).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = heard => {}
+            () = whispers => {}
+        }
+        ann.end().await.unwrap();
+    })
+    .await;
     for node in [&a, &b] {
         until("no session is live", || node.sessions.live_sessions() == 0).await;
         let left = node.io.of("/").unwrap().sockets();

@@ -10,12 +10,13 @@ use fred::{
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
     Change, Changes, Created, Record, RedisConfigError, RedisStore, Saved, SessionId, SessionStore,
+    StoreErrorKind,
 };
 
 use crate::support::{
     redis::{Cluster, Redis},
     server::User,
-    soon,
+    soon, until as until_so,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -380,6 +381,141 @@ async fn one_connection_to_a_cluster_is_killed() {
             until(&mut feed, &Change::Session(id)).await;
         }
     }
+}
+
+/// Moves a key to another master, as a resharding does; `None` leaves it half done.
+fn reshard(cluster: &Cluster, id: &SessionId, from: usize, to: usize, finish: bool) {
+    let (from, to) = (&cluster.masters[from], &cluster.masters[to]);
+    let slot = from.cli(&["CLUSTER", "KEYSLOT", &key(id)]);
+    let (old, new) = (from.cli(&["CLUSTER", "MYID"]), to.cli(&["CLUSTER", "MYID"]));
+    to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &old]);
+    from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &new]);
+    let port = to.port.to_string();
+    let moved = from.cli(&["MIGRATE", "127.0.0.1", &port, &key(id), "0", "1000"]);
+    assert_eq!(moved, "OK");
+    if finish {
+        for master in &cluster.masters {
+            master.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_resharded() {
+    let cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    let id = created_at(&store, &cluster.masters[0]).await;
+    must_load(&store, &id).await;
+    reshard(&cluster, &id, 0, 1, false);
+    // Whether it is found now or not, all else must go on.
+    let _ = store.load(&id).await;
+    reshard_is_over(&cluster, &id, 1);
+    answers_again(&store, &id).await;
+    must_load(&store, &id).await;
+    let moved = created_at(&store, &cluster.masters[2]).await;
+    reshard(&cluster, &moved, 2, 0, true);
+    // fred may have to find out first who has it now.
+    answers_again(&store, &moved).await;
+    must_load(&store, &moved).await;
+    cluster.masters[0].cli(&["DEL", &key(&moved)]);
+    until(&mut feed, &Change::Session(moved)).await;
+}
+
+fn reshard_is_over(cluster: &Cluster, id: &SessionId, to: usize) {
+    let slot = cluster.masters[to].cli(&["CLUSTER", "KEYSLOT", &key(id)]);
+    let new = cluster.masters[to].cli(&["CLUSTER", "MYID"]);
+    for master in &cluster.masters {
+        master.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]);
+    }
+}
+
+/// What is said to all nodes must not wait for the one that hangs.
+#[tokio::test]
+async fn one_master_hangs_and_the_others_answer() {
+    let cluster = Cluster::start().await;
+    let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
+    let mut feed = feed(&store).await;
+    let id = created_at(&store, &cluster.masters[2]).await;
+    let _replica = cluster.replica_of(1).await;
+    let record = must_load(&store, &id).await;
+    cluster.masters[1].freeze();
+    cluster.masters[0].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    // The first script of all, and tracking after the reconnection.
+    let _ = store.save(&id, &ann(), &record.revision).await;
+    until(&mut feed, &Change::Lost).await;
+    answers_again(&store, &id).await;
+    until(&mut feed, &Change::Lagged).await;
+    answers_again(&store, &id).await;
+}
+
+#[tokio::test]
+async fn more_commands_than_can_wait_break_nothing() {
+    let mut server = Redis::start().await;
+    let store = RedisStore::<User>::connect(&server.url()).await.unwrap();
+    let id = created(&store).await;
+    server.freeze();
+    let flood: Vec<_> = (0..20_000)
+        .map(|_| {
+            let (store, id) = (store.clone(), id.clone());
+            tokio::spawn(async move { store.load(&id).await.err().map(|error| error.kind()) })
+        })
+        .collect();
+    let mut refused = 0;
+    for load in flood {
+        let kind = soon("an answer", load).await.unwrap().unwrap();
+        assert!(
+            matches!(kind, StoreErrorKind::Timeout | StoreErrorKind::Unavailable),
+            "{kind:?}"
+        );
+        refused += usize::from(kind == StoreErrorKind::Unavailable);
+    }
+    assert!(refused >= 10_000, "{refused}");
+    server.kill();
+    for _ in 0..20_000 {
+        assert!(store.load(&id).await.is_err());
+    }
+    server.restart().await;
+    answers_again(&store, &id).await;
+    for _ in 0..100 {
+        store.load(&id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_connection() {
+    let server = Redis::start().await;
+    let connections = || {
+        let list = server.cli(&["CLIENT", "LIST", "TYPE", "normal"]);
+        list.lines().count()
+    };
+    let before = connections();
+    for _ in 0..3 {
+        let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+        let store = builder.connections(2).connect::<User>().await.unwrap();
+        feed(&store).await;
+        let also = store.clone();
+        drop(store);
+        assert!(also.load(&SessionId::generate().unwrap()).await.is_ok());
+    }
+    until_so("they are closed", || connections() == before).await;
+    server.freeze();
+    let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+    let builder = builder.connect_timeout(Duration::from_millis(300));
+    assert!(builder.connect::<User>().await.is_err());
+    server.thaw();
+    until_so("nobody goes on connecting", || connections() == before).await;
+}
+
+#[tokio::test]
+async fn of_a_pool_one_client_that_is_closed_is_a_loss() {
+    let server = Redis::start().await;
+    let pool = Pool::new(resp3(&server), None, None, None, 2).unwrap();
+    pool.init().await.unwrap();
+    let store = RedisStore::from_pool(&pool);
+    let mut feed = feed(&store).await;
+    pool.clients()[0].quit().await.unwrap();
+    until(&mut feed, &Change::Lost).await;
 }
 
 /// Nobody asks anything meanwhile: what was known of its sessions is uncertain all the same.

@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use fred::{
-    clients::Pool,
+    clients::Client,
     error::Error,
     interfaces::ClientLike as _,
     types::{
-        RespVersion,
+        ConnectHandle, RespVersion,
         config::{
             ClusterDiscoveryPolicy, Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy,
             ServerConfig, TcpConfig, UnresponsiveConfig,
@@ -15,10 +15,19 @@ use fred::{
     },
 };
 
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+
 use super::{DEFAULT_PREFIX, RedisStore, tls};
 
-/// So many commands may wait for a connection; further ones fail at once.
-const MAX_QUEUE: usize = 10_000;
+/// How often a command is sent in a cluster, where a server may say that another one has the key: more
+/// often than fred follows such words, else its whole connection ends. It is not sent again when a
+/// connection breaks.
+const CLUSTER_ATTEMPTS: u32 = 8;
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(1);
+/// How soon what keeps a connection up is started again, should it end.
+const RESTART: Duration = Duration::from_millis(500);
 /// A connection that owes an answer for so long is given up: this is also how soon a server that
 /// hangs counts as lost.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
@@ -29,8 +38,8 @@ const MAX_REPORTS: usize = 1024;
 
 /// Builds a [`RedisStore`]; made by [`RedisStore::builder`].
 ///
-/// fred's own defaults wait for ever. These don't: a command fails after 500 ms, is sent once only,
-/// and is not queued behind ten thousand others; a connection that does not answer is closed after a
+/// fred's own defaults wait for ever. These don't: a command fails after 500 ms, or at once while there
+/// is no connection or ten thousand others wait; it is not sent again when its connection breaks; a connection that does not answer is closed after a
 /// second; and reconnecting goes on without end, with growing pauses of up to 5 s.
 #[must_use]
 pub struct RedisStoreBuilder {
@@ -130,12 +139,15 @@ impl RedisStoreBuilder {
             broadcast_channel_capacity: MAX_REPORTS,
             ..PerformanceConfig::default()
         };
+        // A command whose connection broke may have been carried out: whoever sent it decides.
+        let clustered = config.server.is_clustered();
+        let attempts = if clustered { CLUSTER_ATTEMPTS } else { 1 };
         let connection = ConnectionConfig {
             connection_timeout: self.connect_timeout,
             internal_command_timeout: self.connect_timeout,
-            // A command whose connection broke may have been carried out: whoever sent it decides.
-            max_command_attempts: 1,
-            max_command_buffer_len: MAX_QUEUE,
+            max_command_attempts: attempts,
+            // The store has a bound of its own.
+            max_command_buffer_len: 0,
             unresponsive: UnresponsiveConfig {
                 max_timeout: Some(UNRESPONSIVE),
                 interval: UNRESPONSIVE / 4,
@@ -146,24 +158,65 @@ impl RedisStoreBuilder {
             },
             ..ConnectionConfig::default()
         };
-        let pool = Pool::new(
-            config,
-            Some(performance),
-            Some(connection),
-            Some(ReconnectPolicy::new_exponential(0, 50, 5_000, 2)),
-            self.connections,
-        )
-        .map_err(RedisConfigError::Connect)?;
-        let connecting = tokio::time::timeout(self.connect_timeout, pool.init());
-        match connecting.await {
-            Ok(connected) => connected.map_err(RedisConfigError::Connect)?,
-            Err(_elapsed) => return Err(RedisConfigError::ConnectTimeout),
+        let policy = ReconnectPolicy::new_exponential(0, 50, 5_000, 2);
+        let client = || {
+            let (performance, connection) = (performance.clone(), connection.clone());
+            let policy = Some(policy.clone());
+            Client::new(config.clone(), Some(performance), Some(connection), policy)
         };
-        Ok(RedisStore::from_clients(
-            pool.clients().to_vec(),
-            self.prefix,
-        ))
+        let clients: Vec<Client> = (0..self.connections).map(|_| client()).collect();
+        let connecting = try_join_all(clients.iter().map(Client::init));
+        let connected = match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(connected) => connected.map_err(RedisConfigError::Connect),
+            Err(_elapsed) => Err(RedisConfigError::ConnectTimeout),
+        };
+        let tasks = connected.inspect_err(|_| {
+            for client in clients.clone() {
+                tokio::spawn(close(client));
+            }
+        })?;
+        let (in_use, dropped) = watch::channel(());
+        for (client, task) in clients.iter().zip(tasks) {
+            let performance = performance.clone();
+            tokio::spawn(keep_up(client.clone(), performance, task, dropped.clone()));
+        }
+        Ok(RedisStore::from_clients(clients, self.prefix, Some(in_use)))
     }
+}
+
+/// fred's task for a client must not end: without it, every command would time out for ever. When
+/// nobody has the store any more, it is ended.
+async fn keep_up(
+    client: Client,
+    performance: PerformanceConfig,
+    mut task: ConnectHandle,
+    mut dropped: watch::Receiver<()>,
+) {
+    loop {
+        tokio::select! {
+            _ = dropped.changed() => {
+                close(client).await;
+                task.abort();
+                return;
+            }
+            ended = &mut task => {
+                let error = ended.ok().and_then(Result::err);
+                let error = error.as_ref().map(tracing::field::display);
+                tracing::error!(error, "the connection to Redis has ended; it is made anew");
+            }
+        }
+        tokio::time::sleep(RESTART).await;
+        // fred has lost count of the commands that wait, and would send none before many are there.
+        client.update_perf_config(PerformanceConfig {
+            max_feed_count: 0,
+            ..performance.clone()
+        });
+        task = client.connect();
+    }
+}
+
+async fn close(client: Client) {
+    let _ = tokio::time::timeout(CLOSING, client.quit()).await;
 }
 
 pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError> {

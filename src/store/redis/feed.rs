@@ -5,13 +5,17 @@
 //! would silence our own changes and with them disarm the key, unseen; so it is not used, and our own
 //! changes come back as reports.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use fred::{
     clients::Client,
-    error::Error,
+    error::{Error, ErrorKind},
     interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _},
-    types::client::Invalidation,
+    types::{
+        ClusterHash, CustomCommand, Value,
+        client::Invalidation,
+        config::{Options, Server},
+    },
 };
 use futures_util::{future::try_join_all, stream};
 use parking_lot::Mutex;
@@ -34,6 +38,10 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How often the server is asked whether it is there: while nothing is asked of it, nobody would notice
 /// that it hangs.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a node may take for an answer to it.
+const DEADLINE: Duration = Duration::from_millis(500);
+const PING: &[&str] = &["PING"];
+const TRACK: &[&str] = &["CLIENT", "TRACKING", "ON"];
 
 /// Follows all clients. It begins with `Lost`; once every connection is tracked, `Lagged` follows.
 pub(super) fn changes(clients: &[Client], prefix: &Arc<str>) -> Option<Changes> {
@@ -48,6 +56,7 @@ pub(super) fn changes(clients: &[Client], prefix: &Arc<str>) -> Option<Changes> 
             sender: sender.clone(),
             down: down.clone(),
             is_down: true,
+            tracked: HashSet::new(),
         };
         runtime.spawn(follower.run());
     }
@@ -66,6 +75,8 @@ struct Follower {
     /// client's `Lagged` could overtake the loss of another, and the feed pass for whole.
     down: Arc<Mutex<usize>>,
     is_down: bool,
+    /// The nodes of a cluster that track what this client reads.
+    tracked: HashSet<Server>,
 }
 
 impl Follower {
@@ -83,19 +94,19 @@ impl Follower {
                 told = invalidations.recv() => match told {
                     Ok(invalidation) => self.report(&invalidation),
                     Err(RecvError::Lagged(_)) => self.skipped(),
-                    Err(RecvError::Closed) => return,
+                    Err(RecvError::Closed) => return self.lost(),
                 },
                 _ = heartbeat.tick() => self.beat().await,
                 error = errors.recv() => match error {
                     Ok(_) | Err(RecvError::Lagged(_)) => self.lost(),
-                    Err(RecvError::Closed) => return,
+                    Err(RecvError::Closed) => return self.lost(),
                 },
                 back = reconnects.recv() => match back {
                     Ok(_) | Err(RecvError::Lagged(_)) => {
                         self.lost();
                         self.track().await;
                     }
-                    Err(RecvError::Closed) => return,
+                    Err(RecvError::Closed) => return self.lost(),
                 },
             }
         }
@@ -111,22 +122,51 @@ impl Follower {
     }
 
     async fn beat(&mut self) {
-        match self.ask_all_nodes().await {
-            Ok(()) if self.is_down => self.track().await,
-            Ok(()) => {}
-            Err(_) if self.is_down => {}
-            Err(_) => self.lost(),
+        let nodes = self.nodes();
+        let all_there = self.on_each(&nodes, PING).await.is_ok();
+        if !all_there {
+            if !self.is_down {
+                self.lost();
+            }
+        } else if self.is_down || nodes.iter().any(|node| !self.tracked.contains(node)) {
+            // What was read from a node that has joined since is not tracked there.
+            self.lost();
+            self.track().await;
         }
     }
 
-    /// `PING` goes to one node of a cluster only, unless it is told which.
-    async fn ask_all_nodes(&self) -> Result<(), Error> {
-        if !self.client.is_clustered() {
-            return self.client.ping(None).await;
+    /// The nodes of a cluster; else none, which stands for the one server.
+    fn nodes(&self) -> Vec<Server> {
+        if self.client.is_clustered() {
+            self.client.active_connections()
+        } else {
+            Vec::new()
         }
-        let nodes = self.client.active_connections().into_iter();
-        let pings = nodes.map(async |node| self.client.with_cluster_node(node).ping(None).await);
-        try_join_all(pings).await.map(|_: Vec<()>| ())
+    }
+
+    /// Says something to each node, with a deadline: fred's own command for all waits for those that
+    /// hang, and lets all others wait meanwhile.
+    async fn on_each(&self, nodes: &[Server], words: &[&'static str]) -> Result<(), Error> {
+        let say = async |node: Option<&Server>| {
+            let options = Options {
+                cluster_node: node.cloned(),
+                timeout: Some(DEADLINE),
+                fail_fast: true,
+                ..Options::default()
+            };
+            let command = CustomCommand::new_static(words[0], ClusterHash::Random, false);
+            let client = self.client.with_options(&options);
+            let said = client.custom::<Value, _>(command, words[1..].to_vec());
+            match tokio::time::timeout(DEADLINE, said).await {
+                Ok(said) => said.map(|_| ()),
+                Err(_elapsed) => Err(Error::new(ErrorKind::Timeout, "no answer")),
+            }
+        };
+        if nodes.is_empty() {
+            return say(None).await;
+        }
+        let said = nodes.iter().map(|node| say(Some(node)));
+        try_join_all(said).await.map(|_: Vec<()>| ())
     }
 
     fn lost(&mut self) {
@@ -145,7 +185,7 @@ impl Follower {
         }
     }
 
-    fn tracked(&mut self) {
+    fn up(&mut self) {
         let mut down = self.down.lock();
         if std::mem::replace(&mut self.is_down, false) {
             *down -= 1;
@@ -158,18 +198,17 @@ impl Follower {
     /// Has the server track what this client reads from now on. While the connection is down, its
     /// reconnection is what leads here again.
     async fn track(&mut self) {
-        while let Err(error) = self
-            .client
-            .start_tracking(Vec::<String>::new(), false, false, false, false)
-            .await
-        {
+        let mut nodes = self.nodes();
+        while let Err(error) = self.on_each(&nodes, TRACK).await {
             if !self.client.is_connected() || self.sender.is_closed() {
                 return;
             }
             tracing::warn!(%error, "Redis does not track sessions; trying again");
             tokio::time::sleep(RETRY).await;
+            nodes = self.nodes();
         }
-        self.tracked();
+        self.tracked = nodes.into_iter().collect();
+        self.up();
     }
 
     fn send(&self, change: Change) {
@@ -192,23 +231,24 @@ mod tests {
             sender: sender.clone(),
             down: down.clone(),
             is_down: true,
+            tracked: HashSet::new(),
         });
         let mut told = || receiver.try_recv().ok();
-        one.tracked();
+        one.up();
         one.skipped();
         assert_eq!(told(), None);
-        other.tracked();
+        other.up();
         assert_eq!(told(), Some(Change::Lagged));
         one.skipped();
         assert_eq!(told(), Some(Change::Lagged));
         one.lost();
         one.lost();
         other.skipped();
-        other.tracked();
+        other.up();
         assert_eq!(told(), Some(Change::Lost));
         assert_eq!(told(), Some(Change::Lost));
         assert_eq!(told(), None);
-        one.tracked();
+        one.up();
         assert_eq!(told(), Some(Change::Lagged));
         assert_eq!(told(), None);
     }

@@ -25,16 +25,19 @@ use fred::{
     types::RespVersion,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 pub use builder::{RedisConfigError, RedisStoreBuilder};
 
-use self::error::{decode, too_large, unavailable};
+use self::error::{decode, too_large, too_many, unavailable};
 use super::{Changes, Created, Record, Revision, Saved, SessionStore, StoreError};
 use crate::id::SessionId;
 
 const DEFAULT_PREFIX: &str = "session:";
 /// No session is larger, as JSON.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// So many commands may wait for their answers; further ones fail at once.
+const MAX_WAITING: usize = 10_000;
 
 /// Keeps sessions in Redis (6 or later; 7 tried), on a single server, behind Sentinel, or on a
 /// cluster.
@@ -50,7 +53,9 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 ///   bridge asks again every [`revalidate_every`](crate::SessionBridgeBuilder::revalidate_every).
 ///   `FLUSHALL` is not reported; it is found then too.
 /// - In a cluster, two ids lie on two servers, so a renaming copies first, and then deletes the old
-///   one if that has not changed meanwhile.
+///   one if that has not changed meanwhile. When nobody knows whether that was done, as no answer came
+///   in time, the copy is taken back: at worst, somebody is logged out. While a slot is moved from one
+///   server to another, its sessions that have moved already can't be loaded.
 ///
 /// Values of more than 64 KiB are refused.
 pub struct RedisStore<T> {
@@ -62,6 +67,10 @@ pub struct RedisStore<T> {
 struct Clients {
     all: Vec<Client>,
     next: AtomicUsize,
+    /// fred's own bound makes it lose count when it is reached, and then it sends nothing any more.
+    room: Semaphore,
+    /// Dropped with the last store: those that keep the connections up then end them.
+    _in_use: Option<watch::Sender<()>>,
 }
 
 impl<T> RedisStore<T> {
@@ -85,19 +94,19 @@ impl<T> RedisStore<T> {
         RedisStoreBuilder::new(url)
     }
 
-    /// Uses a client of your own, which is connected or will be. It should have a command timeout,
-    /// a reconnect policy, and RESP3, without which no changes are reported; in a cluster
+    /// Uses a client of your own, which is connected or will be, and which you close. It should have a
+    /// command timeout, a reconnect policy, no `max_command_buffer_len`, and RESP3, without which no changes are reported; in a cluster
     /// `ClusterDiscoveryPolicy::UseCache`, without which the loss of the nodes that it was given is
     /// the loss of all.
     #[must_use]
     pub fn from_client(client: Client) -> Self {
-        Self::from_clients(vec![client], DEFAULT_PREFIX.into())
+        Self::from_clients(vec![client], DEFAULT_PREFIX.into(), None)
     }
 
     /// Uses a pool of your own; see [`from_client`](Self::from_client).
     #[must_use]
     pub fn from_pool(pool: &Pool) -> Self {
-        Self::from_clients(pool.clients().to_vec(), DEFAULT_PREFIX.into())
+        Self::from_clients(pool.clients().to_vec(), DEFAULT_PREFIX.into(), None)
     }
 
     /// Another prefix of keys than `session:`.
@@ -110,18 +119,26 @@ impl<T> RedisStore<T> {
         Ok(Self { prefix, ..self })
     }
 
-    fn from_clients(all: Vec<Client>, prefix: Arc<str>) -> Self {
-        let next = AtomicUsize::new(0);
+    fn from_clients(all: Vec<Client>, prefix: Arc<str>, in_use: Option<watch::Sender<()>>) -> Self {
+        let clients = Clients {
+            all,
+            next: AtomicUsize::new(0),
+            room: Semaphore::new(MAX_WAITING),
+            _in_use: in_use,
+        };
         Self {
-            clients: Arc::new(Clients { all, next }),
+            clients: Arc::new(clients),
             prefix,
             data: PhantomData,
         }
     }
 
-    fn client(&self) -> &Client {
+    /// A client, and the room for one command.
+    fn client(&self) -> Result<(&Client, SemaphorePermit<'_>), StoreError> {
+        let room = self.clients.room.try_acquire().map_err(too_many)?;
         let all = &self.clients.all;
-        &all[self.clients.next.fetch_add(1, Ordering::Relaxed) % all.len()]
+        let next = self.clients.next.fetch_add(1, Ordering::Relaxed) % all.len();
+        Ok((&all[next], room))
     }
 
     fn key(&self, id: &SessionId) -> String {
@@ -146,7 +163,8 @@ where
 
     async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
         let value = encode(data)?;
-        let created = commands::create(self.client(), &self.key(id), value, ttl).await;
+        let (client, _room) = self.client()?;
+        let created = commands::create(client, &self.key(id), value, ttl).await;
         Ok(if created.map_err(unavailable)? {
             Created::Created
         } else {
@@ -155,7 +173,8 @@ where
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let found = commands::load(self.client(), &self.key(id)).await;
+        let (client, _room) = self.client()?;
+        let found = commands::load(client, &self.key(id)).await;
         let Some((value, ttl)) = found.map_err(unavailable)? else {
             return Ok(None);
         };
@@ -175,7 +194,8 @@ where
             Some(merged) => encode(&merged)?,
             None => encode(data)?,
         };
-        let saved = commands::save(self.client(), &self.key(id), expected, value.clone()).await;
+        let (client, _room) = self.client()?;
+        let saved = commands::save(client, &self.key(id), expected, value.clone()).await;
         Ok(match saved.map_err(unavailable)? {
             commands::Swap::Done => Saved::Saved(value.into()),
             commands::Swap::Differs => Saved::Conflict,
@@ -184,12 +204,14 @@ where
     }
 
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
-        let touched = commands::touch(self.client(), &self.key(id), ttl).await;
+        let (client, _room) = self.client()?;
+        let touched = commands::touch(client, &self.key(id), ttl).await;
         touched.map_err(unavailable)
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        let (client, old, new) = (self.client(), self.key(old), self.key(new));
+        let (client, _room) = self.client()?;
+        let (old, new) = (self.key(old), self.key(new));
         if client.is_clustered() {
             commands::rename_across_slots(client, old, new).await
         } else {
@@ -198,7 +220,8 @@ where
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let deleted = commands::delete(self.client(), &self.key(id)).await;
+        let (client, _room) = self.client()?;
+        let deleted = commands::delete(client, &self.key(id)).await;
         deleted.map_err(unavailable)
     }
 
