@@ -5,12 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
-    Change, Changes, Created, Record, RedisConfigError, RedisStore, Saved, SessionId, SessionStore,
-    StoreErrorKind, testing::SampleData,
+    Change, Created, RedisConfigError, RedisStore, Saved, SessionId, SessionStore, StoreErrorKind,
+    testing::SampleData,
 };
 
 use crate::support::{
-    redis::{Cluster, Hosted, Redis, Sentinel},
+    redis::{
+        Cluster, HOUR, Hosted, Redis, Sentinel, ann, created, feed, key, must_load, until_reported,
+    },
     server::User,
     soon,
 };
@@ -41,43 +43,8 @@ socketioxide_session::store_conformance!(after_a_failover, async {
     Hosted::of(store, servers)
 });
 
-const HOUR: Duration = Duration::from_hours(1);
-
-fn ann() -> User {
-    User {
-        name: "Ann".into(),
-        visits: 0,
-    }
-}
-
 async fn connect(server: &Redis) -> RedisStore<User> {
     RedisStore::connect(&server.url()).await.unwrap()
-}
-
-async fn created(store: &RedisStore<User>) -> SessionId {
-    let id = SessionId::generate().unwrap();
-    let made = store.create(&id, &ann(), HOUR).await.unwrap();
-    assert_eq!(made, Created::Created);
-    id
-}
-
-async fn must_load(store: &RedisStore<User>, id: &SessionId) -> Record<User> {
-    store.load(id).await.unwrap().unwrap()
-}
-
-/// The feed, once it is up.
-async fn feed(store: &RedisStore<User>) -> Changes {
-    let mut feed = store.changes().unwrap();
-    assert_eq!(feed.next().await, Some(Change::Lost));
-    until(&mut feed, &Change::Lagged).await;
-    feed
-}
-
-async fn until(feed: &mut Changes, change: &Change) {
-    soon("the report", async {
-        while feed.next().await.as_ref() != Some(change) {}
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -102,7 +69,7 @@ async fn changes_by_anybody_are_reported() {
     let store = connect(&server).await;
     let mut feed = feed(&store).await;
     let id = created(&store).await;
-    let key = format!("session:{}", id.expose());
+    let key = key(&id);
     let changed = Change::Session(id.clone());
     for command in [
         &["SET", &key, r#"{"name":"Eve","visits":1}"#, "KEEPTTL"][..],
@@ -115,11 +82,11 @@ async fn changes_by_anybody_are_reported() {
     ] {
         store.load(&id).await.unwrap();
         server.cli(command);
-        until(&mut feed, &changed).await;
+        until_reported(&mut feed, &changed).await;
     }
     // The end of its life.
     store.load(&id).await.unwrap();
-    until(&mut feed, &changed).await;
+    until_reported(&mut feed, &changed).await;
     assert!(store.load(&id).await.unwrap().is_none());
 }
 
@@ -133,13 +100,13 @@ async fn after_an_update_and_a_touch_a_deletion_elsewhere_is_reported_still() {
     let record = must_load(&store, &id).await;
     let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
     assert!(matches!(saved, Saved::Saved(_)));
-    until(&mut feed, &changed).await;
+    until_reported(&mut feed, &changed).await;
     must_load(&store, &id).await;
     assert!(store.touch(&id, HOUR * 2).await.unwrap());
-    until(&mut feed, &changed).await;
+    until_reported(&mut feed, &changed).await;
     must_load(&store, &id).await;
-    server.cli(&["DEL", &format!("session:{}", id.expose())]);
-    until(&mut feed, &changed).await;
+    server.cli(&["DEL", &key(&id)]);
+    until_reported(&mut feed, &changed).await;
 }
 
 #[tokio::test]
@@ -150,9 +117,9 @@ async fn in_a_cluster_every_master_reports() {
     for _ in 0..30 {
         let id = created(&store).await;
         must_load(&store, &id).await;
-        let key = format!("session:{}", id.expose());
+        let key = key(&id);
         cluster.masters[0].cli(&["-c", "DEL", &key]);
-        until(&mut feed, &Change::Session(id)).await;
+        until_reported(&mut feed, &Change::Session(id)).await;
     }
     let sizes = cluster.masters.iter().map(|master| master.cli(&["DBSIZE"]));
     assert!(sizes.into_iter().all(|size| size == "0"));
@@ -177,21 +144,21 @@ async fn a_broken_connection_is_lost_then_lagged_and_then_it_reports_again() {
         breaks(&server);
         // A server that hangs is found by a command that it does not answer.
         let _ = store.load(&id).await;
-        until(&mut feed, &Change::Lost).await;
+        until_reported(&mut feed, &Change::Lost).await;
         server.thaw();
-        until(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Lagged).await;
         must_load(&store, &id).await;
-        server.cli(&["DEL", &format!("session:{}", id.expose())]);
-        until(&mut feed, &Change::Session(id)).await;
+        server.cli(&["DEL", &key(&id)]);
+        until_reported(&mut feed, &Change::Session(id)).await;
     }
     server.kill();
-    until(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Lost).await;
     server.restart().await;
-    until(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Lagged).await;
     let id = created(&store).await;
     must_load(&store, &id).await;
-    server.cli(&["DEL", &format!("session:{}", id.expose())]);
-    until(&mut feed, &Change::Session(id)).await;
+    server.cli(&["DEL", &key(&id)]);
+    until_reported(&mut feed, &Change::Session(id)).await;
 }
 
 #[tokio::test]
@@ -200,7 +167,7 @@ async fn behind_a_sentinel_a_failover_is_lost_then_lagged_and_the_sessions_go_on
     let store = RedisStore::<User>::connect(&servers.url()).await.unwrap();
     let mut feed = feed(&store).await;
     let id = created(&store).await;
-    let key = format!("session:{}", id.expose());
+    let key = key(&id);
     soon("it is replicated", async {
         while servers.replica.cli(&["EXISTS", &key]) != "1" {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -208,14 +175,14 @@ async fn behind_a_sentinel_a_failover_is_lost_then_lagged_and_the_sessions_go_on
     })
     .await;
     servers.fail_over().await;
-    until(&mut feed, &Change::Lost).await;
-    until(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Lagged).await;
     let record = must_load(&store, &id).await;
     let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
     assert!(matches!(saved, Saved::Saved(_)));
     must_load(&store, &id).await;
     servers.replica.cli(&["DEL", &key]);
-    until(&mut feed, &Change::Session(id)).await;
+    until_reported(&mut feed, &Change::Session(id)).await;
 }
 
 #[tokio::test]
@@ -233,7 +200,7 @@ async fn a_server_that_hangs_is_a_timeout_and_a_late_write_brings_nothing_back()
     );
     // Somebody else's deletion comes first when it answers again, or last.
     server.thaw();
-    let key = format!("session:{}", id.expose());
+    let key = key(&id);
     soon("it is deleted", async {
         while server.cli(&["DEL", &key]).is_empty() {}
     })
@@ -295,7 +262,7 @@ async fn fields_of_other_programs_are_kept() {
     let server = Redis::start().await;
     let store = connect(&server).await;
     let id = SessionId::generate().unwrap();
-    let key = format!("session:{}", id.expose());
+    let key = key(&id);
     let theirs = r#"{"cookie":{"originalMaxAge":1,"path":"/"},"name":"Ann","visits":0}"#;
     server.cli(&["SET", &key, theirs, "EX", "100"]);
     let record = must_load(&store, &id).await;
@@ -317,7 +284,7 @@ async fn what_is_no_session_is_a_decode_error_and_left_as_it_is() {
     let server = Redis::start().await;
     let store = connect(&server).await;
     let id = SessionId::generate().unwrap();
-    let key = format!("session:{}", id.expose());
+    let key = key(&id);
     for broken in [
         "{\"name\":\"a-secret\"",
         "[]",

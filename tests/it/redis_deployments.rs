@@ -9,67 +9,17 @@ use fred::{
 };
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
-    Change, Changes, Created, Record, RedisConfigError, RedisStore, Saved, SessionId, SessionStore,
-    StoreErrorKind,
+    Change, Changes, RedisConfigError, RedisStore, Saved, SessionId, SessionStore, StoreErrorKind,
 };
 
 use crate::support::{
-    redis::{Cluster, Redis},
+    redis::{
+        Cluster, FAILOVER, HOUR, Redis, ann, answers_again, created, feed, key, must_load,
+        until_reported,
+    },
     server::User,
-    soon, until as until_so,
+    soon, until,
 };
-
-const HOUR: Duration = Duration::from_hours(1);
-/// Finding that a server is gone, electing another one and reconnecting with growing pauses take
-/// some seconds each.
-const FAILOVER: Duration = Duration::from_mins(1);
-
-fn ann() -> User {
-    User {
-        name: "Ann".into(),
-        visits: 0,
-    }
-}
-
-async fn created(store: &RedisStore<User>) -> SessionId {
-    let id = SessionId::generate().unwrap();
-    let made = store.create(&id, &ann(), HOUR).await.unwrap();
-    assert_eq!(made, Created::Created);
-    id
-}
-
-async fn must_load(store: &RedisStore<User>, id: &SessionId) -> Record<User> {
-    store.load(id).await.unwrap().unwrap()
-}
-
-fn key(id: &SessionId) -> String {
-    format!("session:{}", id.expose())
-}
-
-async fn until(feed: &mut Changes, change: &Change) {
-    let seen = tokio::time::timeout(FAILOVER, async {
-        while feed.next().await.as_ref() != Some(change) {}
-    });
-    seen.await
-        .unwrap_or_else(|_| panic!("never reported: {change:?}"));
-}
-
-/// The feed, once it is up.
-async fn feed(store: &RedisStore<User>) -> Changes {
-    let mut feed = store.changes().unwrap();
-    assert_eq!(feed.next().await, Some(Change::Lost));
-    until(&mut feed, &Change::Lagged).await;
-    feed
-}
-
-async fn answers_again(store: &RedisStore<User>, id: &SessionId) {
-    let answered = tokio::time::timeout(FAILOVER, async {
-        while store.load(id).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    answered.await.expect("it answers again");
-}
 
 /// What every deployment does: stores, saves, touches, renames, reports, deletes.
 async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
@@ -84,7 +34,7 @@ async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
     assert!(store.load(&old).await.unwrap().is_none());
     must_load(store, &id).await;
     delete(&key(&id));
-    until(&mut feed, &Change::Session(id.clone())).await;
+    until_reported(&mut feed, &Change::Session(id.clone())).await;
     assert!(!store.delete(&id).await.unwrap());
 }
 
@@ -118,7 +68,7 @@ async fn with_a_client_of_ones_own_connected_before_or_after() {
     let store = RedisStore::from_client(client.clone());
     let mut early = store.changes().unwrap();
     client.init().await.unwrap();
-    until(&mut early, &Change::Lagged).await;
+    until_reported(&mut early, &Change::Lagged).await;
     works(&store, delete).await;
 }
 
@@ -133,7 +83,7 @@ async fn with_a_pool_every_connection_reports() {
         let id = created(&store).await;
         must_load(&store, &id).await;
         server.cli(&["DEL", &key(&id)]);
-        until(&mut feed, &Change::Session(id)).await;
+        until_reported(&mut feed, &Change::Session(id)).await;
     }
 }
 
@@ -340,6 +290,18 @@ async fn over_tls_with_an_authority_that_is_trusted() {
     }
 }
 
+/// Twelve sessions are on all three masters.
+async fn every_master_reports(cluster: &Cluster, store: &RedisStore<User>, feed: &mut Changes) {
+    for _ in 0..12 {
+        let id = SessionId::generate().unwrap();
+        answers_again(store, &id).await;
+        let _ = store.create(&id, &ann(), HOUR).await.unwrap();
+        must_load(store, &id).await;
+        cluster.masters[0].cli(&["-c", "DEL", &key(&id)]);
+        until_reported(feed, &Change::Session(id)).await;
+    }
+}
+
 #[tokio::test]
 async fn one_node_of_a_cluster_goes_and_comes_back() {
     let mut cluster = Cluster::start().await;
@@ -349,18 +311,11 @@ async fn one_node_of_a_cluster_goes_and_comes_back() {
     must_load(&store, &id).await;
     let owner = cluster.owner(&key(&id));
     cluster.masters[owner].kill();
-    until(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Lost).await;
     cluster.masters[owner].restart().await;
-    until(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Lagged).await;
     answers_again(&store, &id).await;
-    for _ in 0..12 {
-        let id = SessionId::generate().unwrap();
-        answers_again(&store, &id).await;
-        let _ = store.create(&id, &ann(), HOUR).await.unwrap();
-        must_load(&store, &id).await;
-        cluster.masters[0].cli(&["-c", "DEL", &key(&id)]);
-        until(&mut feed, &Change::Session(id)).await;
-    }
+    every_master_reports(&cluster, &store, &mut feed).await;
 }
 
 #[tokio::test]
@@ -370,21 +325,15 @@ async fn one_connection_to_a_cluster_is_killed() {
     let mut feed = feed(&store).await;
     for nth in 0..3 {
         cluster.masters[nth].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
-        until(&mut feed, &Change::Lost).await;
-        until(&mut feed, &Change::Lagged).await;
-        for _ in 0..12 {
-            let id = SessionId::generate().unwrap();
-            answers_again(&store, &id).await;
-            let _ = store.create(&id, &ann(), HOUR).await.unwrap();
-            must_load(&store, &id).await;
-            cluster.masters[0].cli(&["-c", "DEL", &key(&id)]);
-            until(&mut feed, &Change::Session(id)).await;
-        }
+        until_reported(&mut feed, &Change::Lost).await;
+        until_reported(&mut feed, &Change::Lagged).await;
+        every_master_reports(&cluster, &store, &mut feed).await;
     }
 }
 
-/// Moves a key to another master, as a resharding does; `None` leaves it half done.
-fn reshard(cluster: &Cluster, id: &SessionId, from: usize, to: usize, finish: bool) {
+/// Moves a session to another master, as a resharding does; it is not over before
+/// [`reshard_ends`].
+fn reshard_begins(cluster: &Cluster, id: &SessionId, from: usize, to: usize) {
     let (from, to) = (&cluster.masters[from], &cluster.masters[to]);
     let slot = from.cli(&["CLUSTER", "KEYSLOT", &key(id)]);
     let (old, new) = (from.cli(&["CLUSTER", "MYID"]), to.cli(&["CLUSTER", "MYID"]));
@@ -393,10 +342,13 @@ fn reshard(cluster: &Cluster, id: &SessionId, from: usize, to: usize, finish: bo
     let port = to.port.to_string();
     let moved = from.cli(&["MIGRATE", "127.0.0.1", &port, &key(id), "0", "1000"]);
     assert_eq!(moved, "OK");
-    if finish {
-        for master in &cluster.masters {
-            master.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]);
-        }
+}
+
+fn reshard_ends(cluster: &Cluster, id: &SessionId, to: usize) {
+    let slot = cluster.masters[to].cli(&["CLUSTER", "KEYSLOT", &key(id)]);
+    let new = cluster.masters[to].cli(&["CLUSTER", "MYID"]);
+    for master in &cluster.masters {
+        master.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]);
     }
 }
 
@@ -407,27 +359,20 @@ async fn a_cluster_is_resharded() {
     let mut feed = feed(&store).await;
     let id = created_at(&store, &cluster.masters[0]).await;
     must_load(&store, &id).await;
-    reshard(&cluster, &id, 0, 1, false);
+    reshard_begins(&cluster, &id, 0, 1);
     // Whether it is found now or not, all else must go on.
     let _ = store.load(&id).await;
-    reshard_is_over(&cluster, &id, 1);
+    reshard_ends(&cluster, &id, 1);
     answers_again(&store, &id).await;
     must_load(&store, &id).await;
     let moved = created_at(&store, &cluster.masters[2]).await;
-    reshard(&cluster, &moved, 2, 0, true);
+    reshard_begins(&cluster, &moved, 2, 0);
+    reshard_ends(&cluster, &moved, 0);
     // fred may have to find out first who has it now.
     answers_again(&store, &moved).await;
     must_load(&store, &moved).await;
     cluster.masters[0].cli(&["DEL", &key(&moved)]);
-    until(&mut feed, &Change::Session(moved)).await;
-}
-
-fn reshard_is_over(cluster: &Cluster, id: &SessionId, to: usize) {
-    let slot = cluster.masters[to].cli(&["CLUSTER", "KEYSLOT", &key(id)]);
-    let new = cluster.masters[to].cli(&["CLUSTER", "MYID"]);
-    for master in &cluster.masters {
-        master.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]);
-    }
+    until_reported(&mut feed, &Change::Session(moved)).await;
 }
 
 /// What is said to all nodes must not wait for the one that hangs.
@@ -443,9 +388,9 @@ async fn one_master_hangs_and_the_others_answer() {
     cluster.masters[0].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     // The first script of all, and tracking after the reconnection.
     let _ = store.save(&id, &ann(), &record.revision).await;
-    until(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Lost).await;
     answers_again(&store, &id).await;
-    until(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Lagged).await;
     answers_again(&store, &id).await;
 }
 
@@ -498,13 +443,13 @@ async fn a_store_that_is_dropped_leaves_no_connection() {
         drop(store);
         assert!(also.load(&SessionId::generate().unwrap()).await.is_ok());
     }
-    until_so("they are closed", || connections() == before).await;
+    until("they are closed", || connections() == before).await;
     server.freeze();
     let builder = RedisStore::<User>::builder(&server.url()).unwrap();
     let builder = builder.connect_timeout(Duration::from_millis(300));
     assert!(builder.connect::<User>().await.is_err());
     server.thaw();
-    until_so("nobody goes on connecting", || connections() == before).await;
+    until("nobody goes on connecting", || connections() == before).await;
 }
 
 #[tokio::test]
@@ -515,7 +460,7 @@ async fn of_a_pool_one_client_that_is_closed_is_a_loss() {
     let store = RedisStore::from_pool(&pool);
     let mut feed = feed(&store).await;
     pool.clients()[0].quit().await.unwrap();
-    until(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Lost).await;
 }
 
 /// Nobody asks anything meanwhile: what was known of its sessions is uncertain all the same.
@@ -526,13 +471,13 @@ async fn one_node_of_a_cluster_hangs() {
     let mut feed = feed(&store).await;
     for node in &cluster.masters {
         node.freeze();
-        until(&mut feed, &Change::Lost).await;
+        until_reported(&mut feed, &Change::Lost).await;
         node.thaw();
-        until(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Lagged).await;
         let id = created_at(&store, node).await;
         must_load(&store, &id).await;
         node.cli(&["DEL", &key(&id)]);
-        until(&mut feed, &Change::Session(id)).await;
+        until_reported(&mut feed, &Change::Session(id)).await;
     }
 }
 
@@ -562,11 +507,11 @@ async fn a_replica_of_a_cluster_takes_over() {
         soon("a report", feed.next()).await.unwrap();
         answers_again(&store, &id).await;
         assert!(store.load(&id).await.unwrap().is_none());
-        until(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Lagged).await;
         let again = created_at(&store, &replica).await;
         must_load(&store, &again).await;
         replica.cli(&["DEL", &key(&again)]);
-        until(&mut feed, &Change::Session(again)).await;
+        until_reported(&mut feed, &Change::Session(again)).await;
     }
 }
 

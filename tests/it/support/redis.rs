@@ -10,10 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use socketioxide_session::{
-    Changes, Created, Record, RedisStore, Revision, Saved, SessionId, SessionStore, StoreError,
+    Change, Changes, Created, Record, RedisStore, Revision, Saved, SessionId, SessionStore,
+    StoreError,
 };
 
-use super::soon;
+use super::{server::User, soon};
 
 const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
 
@@ -369,6 +370,58 @@ impl Sentinel {
         })
         .await;
     }
+}
+
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
+/// Finding that a server is gone, electing another one and reconnecting with growing pauses take
+/// some seconds each.
+pub(crate) const FAILOVER: Duration = Duration::from_mins(1);
+
+pub(crate) fn ann() -> User {
+    User {
+        name: "Ann".into(),
+        visits: 0,
+    }
+}
+
+pub(crate) async fn created(store: &RedisStore<User>) -> SessionId {
+    let id = SessionId::generate().unwrap();
+    let made = store.create(&id, &ann(), HOUR).await.unwrap();
+    assert_eq!(made, Created::Created);
+    id
+}
+
+pub(crate) async fn must_load(store: &RedisStore<User>, id: &SessionId) -> Record<User> {
+    store.load(id).await.unwrap().unwrap()
+}
+
+pub(crate) fn key(id: &SessionId) -> String {
+    format!("session:{}", id.expose())
+}
+
+/// The feed, once it is up.
+pub(crate) async fn feed(store: &RedisStore<User>) -> Changes {
+    let mut feed = store.changes().unwrap();
+    assert_eq!(feed.next().await, Some(Change::Lost));
+    until_reported(&mut feed, &Change::Lagged).await;
+    feed
+}
+
+pub(crate) async fn until_reported(feed: &mut Changes, change: &Change) {
+    let seen = tokio::time::timeout(FAILOVER, async {
+        while feed.next().await.as_ref() != Some(change) {}
+    });
+    seen.await
+        .unwrap_or_else(|_| panic!("never reported: {change:?}"));
+}
+
+pub(crate) async fn answers_again(store: &RedisStore<User>, id: &SessionId) {
+    let answered = tokio::time::timeout(FAILOVER, async {
+        while store.load(id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    answered.await.expect("it answers again");
 }
 
 /// A store with the servers that it needs.
