@@ -19,7 +19,8 @@ use crate::{
 
 pub(super) type LoadFuture<T> = BoxFuture<'static, Result<Loaded<T>, LoadError>>;
 
-/// A good load, and the mark at which it was good.
+/// What is known after a load, and the mark at which the load began. When that is no longer the
+/// entry's, there is something newer by now.
 pub(super) struct Loaded<T> {
     pub(super) snapshot: Arc<Snapshot<T>>,
     pub(super) mark: Mark,
@@ -36,10 +37,10 @@ impl<T> Clone for Loaded<T> {
 
 /// What came of [`Entry::install`].
 pub(super) enum Installed<T> {
-    /// The load stands.
+    /// The session is there.
     Good(Loaded<T>),
-    /// Something was reported since it began: load again.
-    Moved,
+    /// The feed broke or came back since it began: load again.
+    Unsteady,
     /// There is no such session; if it was known here, it has just ended for this reason.
     Missing(Option<EndReason>),
 }
@@ -171,8 +172,9 @@ impl<T> Entry<T> {
 
     /// Takes in what the store answered to a load that began at `before` and `began`.
     ///
-    /// `epoch` is the feed's now, and `reports` says whether it is up: only then is what was loaded
-    /// to be trusted until a report comes.
+    /// `epoch` is the feed's now, and `up` says whether it reports: only then is what was loaded to be
+    /// trusted until a report comes. When one has come already, it has queued a check that finds what
+    /// is newer.
     pub(super) fn install(
         &self,
         record: Option<Record<T>>,
@@ -185,20 +187,33 @@ impl<T> Entry<T> {
         if self.end.reason().is_some() {
             return Installed::Missing(None);
         }
-        if state.reports != before.reports || epoch != before.epoch {
-            return Installed::Moved;
+        if epoch != before.epoch {
+            return Installed::Unsteady;
         }
         let Some(record) = record else {
             let reason = state.known.is_some().then(|| state.end_of_missing());
             return Installed::Missing(reason);
         };
+        let reported = state.reports != before.reports;
+        if reported
+            && state.trusted == Some(epoch)
+            && let Some(known) = &state.known
+        {
+            // Another load began after that report, and has been faster.
+            let snapshot = known.clone();
+            let mark = before;
+            return Installed::Good(Loaded { snapshot, mark });
+        }
         let deadline = record.ttl.and_then(|ttl| deadline(began, ttl));
-        let overtaken = state.saves != before.saves;
+        let saved = state.saves != before.saves;
+        // Which of two loads read what is newer, nobody knows.
+        let overtaken = saved || (reported && state.loads != before.loads);
         let changed = state.take_in(record, deadline, began, overtaken);
-        state.trusted = (up && !overtaken).then_some(epoch);
+        state.trusted = (up && !saved && !reported).then_some(epoch);
         state.recheck = recheck;
         state.expiring = false;
-        state.loads += 1;
+        // Only what was taken in: of loads that overlap all the time, each second one is, at least.
+        state.loads += u64::from(!overtaken);
         let snapshot = state.known.clone().expect("it was taken in above");
         drop(state);
         if changed {

@@ -19,27 +19,35 @@ impl<T: Send + Sync + 'static> Live<T> {
     ///
     /// With a store that reports changes, everybody who comes while a load is under way shares it,
     /// and it goes on as long as one of them waits. Without, each loads for itself.
+    ///
+    /// When a change was reported meanwhile, the store is asked again. A session that is changed
+    /// without pause is let through all the same, by a load of one's own: it was there after one
+    /// came, and each of the reports has the keeper look again.
     pub(super) async fn current(
         &self,
         entry: &Arc<Entry<T>>,
     ) -> Result<Arc<Snapshot<T>>, LoadError> {
-        for _ in 0..=REPEATS {
+        let mut repeat = 0;
+        loop {
+            pause(repeat).await;
             if entry.end.reason().is_some() {
                 return Err(LoadError::Gone);
             }
-            let Some(epoch) = self.0.feed.trusted_epoch() else {
-                return Ok(self.load(entry).await?.snapshot);
-            };
-            if let Some(snapshot) = entry.trusted(Some(epoch)) {
+            let epoch = self.0.feed.trusted_epoch();
+            if let Some(snapshot) = entry.trusted(epoch) {
                 return Ok(snapshot);
             }
-            let loaded = self.load_together(entry).await?;
+            let last = repeat == REPEATS;
+            let loaded = match epoch {
+                Some(_) if !last => self.load_together(entry).await?,
+                _ => self.load(entry).await?,
+            };
             // Others were woken before this task; something may have been reported since.
-            if entry.still(loaded.mark, self.0.feed.epoch()) {
+            if last || entry.still(loaded.mark, self.0.feed.epoch()) {
                 return Ok(loaded.snapshot);
             }
+            repeat += 1;
         }
-        Err(LoadError::Store(changing()))
     }
 
     async fn load_together(&self, entry: &Arc<Entry<T>>) -> Result<Loaded<T>, LoadError> {
@@ -50,14 +58,10 @@ impl<T: Send + Sync + 'static> Live<T> {
         load.await
     }
 
-    /// Asks the store, and again when something was reported meanwhile.
+    /// Asks the store, and again when its feed broke or came back meanwhile.
     pub(super) async fn load(&self, entry: &Arc<Entry<T>>) -> Result<Loaded<T>, LoadError> {
         for repeat in 0..=REPEATS {
-            if repeat > 0 {
-                // Out of step with whoever keeps changing it.
-                let pause = Duration::from_micros(fastrand::u64(200..2_000)) * repeat;
-                tokio::time::sleep(pause).await;
-            }
+            pause(repeat).await;
             let before = entry.mark(self.0.feed.epoch());
             let began = Instant::now();
             let answer = self.0.store.load(&entry.id).await;
@@ -71,7 +75,7 @@ impl<T: Send + Sync + 'static> Live<T> {
                     self.schedule(entry);
                     return Ok(loaded);
                 }
-                Installed::Moved => {}
+                Installed::Unsteady => {}
                 Installed::Missing(known) => {
                     if let Some(reason) = known {
                         self.finish(entry, reason);
@@ -80,7 +84,9 @@ impl<T: Send + Sync + 'static> Live<T> {
                 }
             }
         }
-        Err(LoadError::Store(changing()))
+        let why = "the feed of changes broke or came back during each of several loads";
+        let error = StoreError::new(StoreErrorKind::Unavailable, why);
+        Err(LoadError::Store(error))
     }
 
     /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't
@@ -91,7 +97,10 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 }
 
-fn changing() -> StoreError {
-    let why = "the session changed during each of several loads";
-    StoreError::new(StoreErrorKind::Unavailable, why)
+/// Before a load is repeated: out of step with whoever keeps changing the session.
+async fn pause(repeat: u32) {
+    if repeat > 0 {
+        let pause = Duration::from_micros(fastrand::u64(200..2_000)) * repeat;
+        tokio::time::sleep(pause).await;
+    }
 }

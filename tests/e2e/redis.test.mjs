@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
@@ -44,19 +44,56 @@ class Redis {
   }
 }
 
+/** The way of one process to Redis, which can be cut. */
+class Line {
+  async start(port) {
+    this.open = new Set();
+    this.server = createServer((near) => {
+      if (this.cut) return near.destroy();
+      const far = connect(port, "127.0.0.1");
+      for (const [end, other] of [[near, far], [far, near]]) {
+        this.open.add(end);
+        end.pipe(other);
+        end.on("error", () => other.destroy());
+        end.on("close", () => (this.open.delete(end), other.destroy()));
+      }
+    });
+    this.server.listen(0, "127.0.0.1");
+    await once(this.server, "listening");
+    this.port = this.server.address().port;
+  }
+
+  break() {
+    this.cut = true;
+    for (const end of this.open) end.destroy();
+  }
+
+  mend() {
+    this.cut = false;
+  }
+
+  stop() {
+    this.break();
+    this.server.close();
+  }
+}
+
 describe("two processes on one Redis", () => {
+  const line = new Line();
   let redis, a, b;
   before(async () => {
     redis = new Redis(await freePort());
     await redis.start();
     const SESSION_KEY = Buffer.alloc(32, 7).toString("base64");
-    const env = { SESSION_KEY, REDIS_URL: `redis://127.0.0.1:${redis.port}` };
-    a = await Server.start("axum", env);
-    b = await Server.start("axum", env);
+    await line.start(redis.port);
+    const env = (port) => ({ SESSION_KEY, REDIS_URL: `redis://127.0.0.1:${port}` });
+    a = await Server.start("axum", env(redis.port));
+    b = await Server.start("axum", env(line.port));
   });
   after(async () => {
     await a?.stop();
     await b?.stop();
+    line.stop();
     await redis?.kill();
   });
 
@@ -91,13 +128,90 @@ describe("two processes on one Redis", () => {
     }
   });
 
-  test("signing in again on one ends the socket on the other", async () => {
+  test("signing in again on one ends the sockets on both, and no save is lost", async () => {
     const planted = await a.login("Mallory");
-    const { socket } = await b.connect("/", { cookie: planted });
-    let cookie;
-    const reason = await ends(socket, async () => (cookie = await a.login("Ann", planted)));
-    assert.equal(reason, "deleted");
-    assert.equal((await b.connect("/", { cookie })).session.name, "Ann");
+    const { socket: here } = await a.connect("/", { cookie: planted });
+    const { socket: there } = await b.connect("/", { cookie: planted });
+    const visits = Array.from({ length: 40 }, () => ask(there, "visit"));
+    const answered = Promise.allSettled(visits);
+    // The others are under way when the id changes.
+    await visits[0];
+    const ended = Promise.all([here, there].map((socket) => ends(socket, () => {})));
+    const cookie = await a.login("Ann", planted);
+    assert.deepEqual(await ended, ["rotated", "deleted"]);
+    const saved = (await answered).filter(({ value }) => value?.visits).length;
+    const { session } = await b.connect("/", { cookie });
+    assert.equal(session.name, "Ann");
+    // What was saved last may not have been answered any more.
+    assert.ok(saved <= session.visits && session.visits <= visits.length, `${saved} of ${session.visits}`);
+    for (const node of [a, b]) {
+      assert.equal(await node.refused("/", { cookie: planted }), "NO_SESSION");
+    }
+    assert.equal(redis.cli("EXISTS", key(planted)), "0");
+  });
+
+  /** Visits by five sockets on each process, all at the same time. */
+  async function visitsOnBoth(cookie, count) {
+    const tabs = [];
+    for (const node of [a, b, a, b, a, b, a, b, a, b]) {
+      tabs.push((await node.connect("/", { cookie })).socket);
+    }
+    return Array.from({ length: count }, (_, index) => ask(tabs[index % tabs.length], "visit"));
+  }
+
+  test("a hundred updates at the same time are a hundred", async () => {
+    const cookie = await a.login("Ann");
+    const answers = await Promise.all(await visitsOnBoth(cookie, 100));
+    const counted = answers.map(({ visits }) => visits).sort((one, other) => one - other);
+    assert.deepEqual(counted, Array.from({ length: 100 }, (_, index) => index + 1));
+    assert.equal(JSON.parse(redis.cli("GET", key(cookie))).visits, 100);
+  });
+
+  test("updates that are under way at a logout bring nothing back", async () => {
+    const cookie = await a.login("Ann");
+    const visits = await visitsOnBoth(cookie, 100);
+    const answered = Promise.allSettled(visits);
+    await Promise.any(visits);
+    await a.fetch("POST", "/logout", { cookie });
+    assert.equal(redis.cli("EXISTS", key(cookie)), "0");
+    const answers = await answered;
+    assert.ok(answers.some(({ value }) => !value?.visits), "the logout came too late to be a test");
+    // Whatever was under way on a connection has been done when the next login has.
+    for (const node of [a, b]) await node.login("Bob");
+    assert.equal(redis.cli("EXISTS", key(cookie)), "0");
+  });
+
+  test("one process is cut off for a while: what it missed, it is told afterwards", async () => {
+    const [out, changed] = [await a.login("Ann"), await a.login("Bea")];
+    const { socket: leaves } = await b.connect("/", { cookie: out });
+    const { socket: stays } = await b.connect("/", { cookie: changed });
+    const { socket: elsewhere } = await a.connect("/", { cookie: changed });
+    let told = false;
+    leaves.once("ended", () => (told = true));
+    line.break();
+    await a.fetch("POST", "/logout", { cookie: out });
+    assert.deepEqual(await ask(elsewhere, "visit"), { visits: 1 });
+    // It knows that it knows nothing: nobody gets in, not even to a session that is live there.
+    assert.equal(await b.refused("/", { cookie: changed }), "STORE_ERROR");
+    assert.deepEqual(await ask(stays, "whoami"), { name: "Bea", visits: 0 });
+    assert.equal(told, false);
+    assert.equal(await ends(leaves, () => line.mend()), "deleted");
+    await soon((async () => {
+      while ((await ask(stays, "whoami")).visits !== 1) await pause(5);
+    })(), "the change");
+  });
+
+  test("connections that are killed, and scripts that are flushed, are no loss", async () => {
+    const cookie = await a.login("Ann");
+    const { socket } = await b.connect("/", { cookie });
+    redis.cli("SCRIPT", "FLUSH");
+    redis.cli("CLIENT", "KILL", "TYPE", "normal");
+    let visits = 0;
+    await soon((async () => {
+      while (!visits) visits = (await ask(socket, "visit")).visits;
+    })(), "an update");
+    assert.equal(JSON.parse(redis.cli("GET", key(cookie))).visits, visits);
+    assert.equal(await ends(socket, () => redis.cli("DEL", key(cookie))), "deleted");
   });
 
   test("a change on one shows on the other", async () => {

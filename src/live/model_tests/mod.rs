@@ -28,7 +28,7 @@ use super::{Attachment, Config, EndReason, Live, LiveSocket, LoadError, Presence
 use crate::{
     hook::{HookThread, Job},
     id::SessionId,
-    store::{Change, GuardedStore, SessionStore},
+    store::{Change, GuardedStore, Saved, SessionStore},
 };
 
 /// A socket that can be closed at once.
@@ -213,6 +213,22 @@ fn an_admission_against_a_deletion_elsewhere_that_is_reported() {
         run.assert_closed(runs);
     });
     assert!(runs > 50, "{runs} runs");
+}
+
+#[test]
+fn an_admission_against_changes_elsewhere_and_a_deletion() {
+    let runs = explore(async |explorer, runs| {
+        let run = Run::new(true);
+        let elsewhere = async {
+            let saved = run.store.save(&run.id, &1, &1.into()).await.unwrap();
+            assert!(matches!(saved, Saved::Saved(_)));
+            run.store.delete(&run.id).await.unwrap();
+        };
+        let actors = vec![Actor::new(run.admit()), Actor::new(elsewhere)];
+        interleave(explorer, actors).await;
+        run.assert_closed(runs);
+    });
+    assert!(runs > 500, "{runs} runs");
 }
 
 #[test]
