@@ -1,7 +1,6 @@
 //! The one task that keeps a bridge's live sessions true.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
@@ -13,9 +12,10 @@ use super::{
     Inner, Live, LoadError,
     agenda::{Deletion, Job, Task},
     entry::Entry,
+    feed::Reports,
     socket::Presence,
 };
-use crate::store::{Change, Changes};
+use crate::store::Change;
 
 /// So many calls of the keeper may be under way at the store.
 const CONCURRENCY: usize = 32;
@@ -44,14 +44,14 @@ impl<T: Send + Sync + 'static> Live<T> {
         }
         let again = keeper.is_some();
         // Subscribed before anybody loads: from now on no change goes unnoticed.
-        let feed = self.0.store.changes();
-        self.0.feed.set(feed.is_some());
+        let reports = Reports::new(self.0.store.changes());
+        self.0.feed.set(reports.is_ready());
         if again {
             tracing::warn!("the session keeper had died and is started again");
             self.start_over();
         }
         let inner = Arc::downgrade(&self.0);
-        *keeper = Some(runtime.spawn(keep(inner, self.0.bell.clone(), feed)));
+        *keeper = Some(runtime.spawn(keep(inner, self.0.bell.clone(), reports)));
     }
 
     /// What died with the last keeper is done again.
@@ -63,11 +63,11 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// Does what is due, starts what is ready, and says when to come again.
-    fn turn(&self, running: &mut Running, feed: &mut Option<Changes>) -> Option<Instant> {
+    fn turn(&self, running: &mut Running, reports: &mut Reports) -> Option<Instant> {
         for _ in 0..BATCH {
             let due = self.0.agenda.lock().take_due(Instant::now());
             match due {
-                Some((when, task)) => self.do_task(when, task, feed),
+                Some((when, task)) => self.do_task(when, task, reports),
                 None => break,
             }
         }
@@ -80,7 +80,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         self.0.agenda.lock().next()
     }
 
-    fn do_task(&self, when: Instant, task: Task<T>, feed: &mut Option<Changes>) {
+    fn do_task(&self, when: Instant, task: Task<T>, reports: &mut Reports) {
         match task {
             Task::Look(entry) => {
                 if let Some(entry) = entry.upgrade() {
@@ -100,10 +100,11 @@ impl<T: Send + Sync + 'static> Live<T> {
             Task::Delete(deletion) => self.0.agenda.lock().now(Job::Delete(deletion)),
             Task::Touch => self.0.agenda.lock().write_touches(),
             Task::Subscribe => {
-                *feed = self.0.store.changes();
-                match feed {
-                    Some(_) => self.feed_is_back(),
-                    None => self.subscribe_later(),
+                *reports = Reports::new(self.0.store.changes());
+                if reports.is_ready() {
+                    self.feed_is_back();
+                } else if reports.is_empty() {
+                    self.subscribe_later();
                 }
             }
         }
@@ -183,8 +184,9 @@ impl<T: Send + Sync + 'static> Live<T> {
                 }
             }
             Change::Lost => {
-                tracing::warn!("the session store can't report changes now");
-                self.0.feed.set(false);
+                if self.0.feed.set(false) {
+                    tracing::warn!("the session store can't report changes now");
+                }
             }
             Change::Lagged => self.feed_is_back(),
         }
@@ -195,7 +197,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         let entries = self.0.registry.all();
         tracing::info!(
             sessions = entries.len(),
-            "the session store reports changes again"
+            "the session store reports changes"
         );
         let now = Instant::now();
         let mut agenda = self.0.agenda.lock();
@@ -229,7 +231,7 @@ fn sweep<T>(entry: &Arc<Entry<T>>) {
 async fn keep<T: Send + Sync + 'static>(
     inner: Weak<Inner<T>>,
     bell: Arc<Notify>,
-    mut feed: Option<Changes>,
+    mut reports: Reports,
 ) {
     let _down = FeedDown(inner.clone());
     let mut running = Running::new();
@@ -237,7 +239,7 @@ async fn keep<T: Send + Sync + 'static>(
         let Some(live) = inner.upgrade().map(Live) else {
             return;
         };
-        let next = live.turn(&mut running, &mut feed);
+        let next = live.turn(&mut running, &mut reports);
         drop(live);
         tokio::select! {
             // In a fixed order, so that a test can repeat a run. Nothing starves: what is due is
@@ -245,30 +247,17 @@ async fn keep<T: Send + Sync + 'static>(
             biased;
             Some(()) = running.next() => {}
             () = bell.notified() => {}
-            change = next_change(&mut feed) => {
+            change = reports.next() => {
                 let Some(live) = inner.upgrade().map(Live) else { return };
                 if let Some(change) = change {
                     live.feed_says(&change);
                 } else {
-                    feed = None;
                     live.feed_ended();
                 }
             }
             () = sleep_until(next) => {}
         }
     }
-}
-
-/// The next change, `None` when the feed has ended or panicked; never without a feed.
-async fn next_change(feed: &mut Option<Changes>) -> Option<Change> {
-    let Some(feed) = feed else {
-        return std::future::pending().await;
-    };
-    let next = AssertUnwindSafe(feed.next()).catch_unwind().await;
-    next.unwrap_or_else(|_| {
-        tracing::error!("the session store's feed of changes panicked");
-        None
-    })
 }
 
 async fn sleep_until(next: Option<Instant>) {

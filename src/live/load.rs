@@ -67,7 +67,7 @@ impl<T: Send + Sync + 'static> Live<T> {
             let answer = self.0.store.load(&entry.id).await;
             self.0.store_down.store(answer.is_err(), Ordering::SeqCst);
             let record = answer.map_err(LoadError::Store)?;
-            let up = self.0.feed.up.load(Ordering::SeqCst);
+            let up = self.0.feed.is_up();
             let feed = (self.0.feed.epoch(), up);
             let recheck = Instant::now() + self.recheck_delay();
             match entry.install(record, before, began, feed, recheck) {

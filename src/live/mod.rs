@@ -13,6 +13,7 @@ mod agenda;
 mod closing;
 mod end;
 mod entry;
+mod feed;
 mod keeper;
 mod load;
 #[cfg(all(test, feature = "testing"))]
@@ -25,10 +26,7 @@ mod state;
 mod write;
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -40,6 +38,7 @@ use closing::Closing;
 pub(crate) use end::EndFlag;
 pub use end::EndReason;
 use entry::Entry;
+use feed::Feed;
 use registry::Registry;
 pub(crate) use socket::{LiveSocket, Presence};
 pub(crate) use state::Snapshot;
@@ -75,31 +74,6 @@ struct Inner<T> {
     bell: Arc<Notify>,
     /// The last load was not answered.
     store_down: AtomicBool,
-}
-
-/// Whether the store's reports can be relied on.
-#[derive(Default)]
-struct Feed {
-    /// Another one each time when reports may have been lost.
-    epoch: AtomicU64,
-    up: AtomicBool,
-}
-
-impl Feed {
-    fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
-    }
-
-    /// The epoch, if what was loaded in it can be trusted until a report comes.
-    fn trusted_epoch(&self) -> Option<u64> {
-        let epoch = self.epoch();
-        self.up.load(Ordering::SeqCst).then_some(epoch)
-    }
-
-    fn set(&self, up: bool) {
-        self.up.store(up, Ordering::SeqCst);
-        self.epoch.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 /// Why there is no snapshot of a session.

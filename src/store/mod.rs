@@ -111,7 +111,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// reports must be visible to a load that begins after the report.
     ///
     /// When the store can't be sure that it has told every change, it says [`Change::Lost`], and
-    /// once it can again, [`Change::Lagged`]. The end of the stream counts as `Lost`.
+    /// once it can again, [`Change::Lagged`]. A feed that takes a while to begin says so too. The end of
+    /// the stream counts as `Lost`.
     fn changes(&self) -> Option<Changes> {
         None
     }

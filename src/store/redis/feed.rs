@@ -199,11 +199,14 @@ impl Follower {
     /// reconnection is what leads here again.
     async fn track(&mut self) {
         let mut nodes = self.nodes();
+        let mut told = false;
         while let Err(error) = self.on_each(&nodes, TRACK).await {
             if !self.client.is_connected() || self.sender.is_closed() {
                 return;
             }
-            tracing::warn!(%error, "Redis does not track sessions; trying again");
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(%error, "Redis does not track sessions; trying again and again");
+            }
             tokio::time::sleep(RETRY).await;
             nodes = self.nodes();
         }
