@@ -1,0 +1,68 @@
+//! What the operator is told of a rejection.
+
+use std::fmt;
+
+use super::SessionBridge;
+use crate::{extractor::OriginPolicy, handshake::Handshake, rejection::SessionRejection};
+
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Tells the operator of a rejection: what the client sees, and why. Never a secret.
+    pub(crate) fn report(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
+        log(rejection, handshake);
+        let Some(hook) = self.inner.on_rejection.clone() else {
+            return;
+        };
+        let rejection = rejection.clone();
+        let parts = handshake.parts().clone();
+        let namespace = handshake.namespace().map(str::to_owned);
+        let (socket_io, continuation) = (handshake.is_socket_io(), handshake.is_continuation());
+        self.inner.hooks.run(Box::new(move || {
+            let mut handshake = Handshake::from_parts(&parts);
+            if socket_io {
+                handshake = handshake.as_transport();
+            }
+            if continuation {
+                handshake = handshake.as_continuation();
+            }
+            if let Some(namespace) = &namespace {
+                handshake = handshake.with_namespace(namespace);
+            }
+            hook(&rejection, &handshake);
+        }));
+    }
+}
+
+fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
+    let code = rejection.code();
+    let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
+    let (cause, session) = (cause.as_deref(), rejection.fingerprint());
+    let namespace = handshake.namespace();
+    match rejection {
+        SessionRejection::Forbidden(_) => {
+            let advice = OriginPolicy::advice(handshake).map(tracing::field::display);
+            tracing::warn!(code, cause, advice, namespace, "session rejected");
+        }
+        SessionRejection::StoreError(_) => {
+            tracing::error!(code, cause, session, namespace, "session rejected");
+        }
+        SessionRejection::NoCookie | SessionRejection::NoToken => {
+            tracing::debug!(code, cause, session, namespace, "session rejected");
+        }
+        _ => tracing::info!(code, cause, session, namespace, "session rejected"),
+    }
+}
+
+/// An error and what caused it, in one line.
+struct Causes<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
