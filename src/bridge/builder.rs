@@ -1,12 +1,8 @@
 //! The settings of a bridge.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Inner, OnRejection, SessionBridge};
+use super::{Inner, OnRejection, SessionBridge, Warned};
 use crate::{
     extractor::SessionIdExtractor,
     handshake::Handshake,
@@ -110,7 +106,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
                 on_rejection: self.on_rejection,
                 hooks,
                 transports: Transports::default(),
-                warned: AtomicBool::new(false),
+                warned: Warned::default(),
             }),
         }
     }

@@ -42,7 +42,14 @@ struct Inner<T> {
     on_rejection: Option<Arc<OnRejection>>,
     hooks: Arc<HookThread>,
     transports: Transports<T>,
-    warned: AtomicBool,
+    warned: Warned,
+}
+
+/// What the operator was told once.
+#[derive(Default)]
+struct Warned {
+    no_layer: AtomicBool,
+    hidden_sid: AtomicBool,
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {

@@ -84,8 +84,19 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         false
     }
 
+    /// The transport is bound only when its session connects.
+    pub(crate) fn warn_hidden_sid(&self) {
+        if !self.inner.warned.hidden_sid.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "something between `SessionBridge::layer` and Socket.IO changes the answer that opens a \
+                 polling transport, so that its `sid` can't be read: until the first connect, whoever \
+                 knows the `sid` can act for the client; move what changes answers outside of the layer"
+            );
+        }
+    }
+
     fn warn_without_layer(&self) {
-        if !self.inner.warned.swap(true, Ordering::Relaxed) {
+        if !self.inner.warned.no_layer.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a Socket.IO transport did not pass through `SessionBridge::layer`, so its `sid` is \
                  not bound to its session, and nothing bounds how often it asks the store: add the \

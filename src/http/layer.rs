@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, header::ACCEPT_ENCODING, request::Parts};
 use http_body::Body;
 use tower::{Layer, Service};
 
@@ -187,6 +187,10 @@ where
             request: layered,
         };
         let binds = self.settings.bind_sid && opens == Some(TransportKind::Polling);
+        if binds {
+            // Who compresses further inside would hide the `sid` from us.
+            parts.headers.remove(ACCEPT_ENCODING);
+        }
         if self.settings.gate && opens.is_some() {
             return SessionFuture::boxed(Box::pin(
                 self.behind_the_gate(parts, body, opening, binds),

@@ -30,6 +30,9 @@ impl<T: Send + Sync + 'static> Opening<T> {
     ) -> Response<SessionBody<R>> {
         let length = response.body().size_hint().exact();
         if length.is_none_or(|length| length > MAX_OPEN_PACKET) {
+            if response.status().is_success() {
+                self.bridge.warn_hidden_sid();
+            }
             return response.map(SessionBody::inner);
         }
         let (mut parts, body) = response.into_parts();

@@ -4,6 +4,7 @@
 #![allow(clippy::match_bool, reason = "both sides of a choice, side by side")]
 
 mod auth_payload;
+mod between;
 mod conformance;
 mod cookie;
 mod extractors;

@@ -27,12 +27,12 @@ use crate::support::{
     soon, until,
 };
 
-struct App {
-    sessions: SessionBridge<User>,
-    cookie: SignedCookie,
+pub(crate) struct App {
+    pub(crate) sessions: SessionBridge<User>,
+    pub(crate) cookie: SignedCookie,
 }
 
-fn ann() -> User {
+pub(crate) fn ann() -> User {
     User {
         name: "Ann".into(),
         visits: 0,
@@ -47,7 +47,7 @@ async fn on_connect(socket: SocketRef, session: Session<User>) {
 }
 
 impl App {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_origins(OriginPolicy::same_origin())
     }
 
@@ -62,7 +62,7 @@ impl App {
         self.sessions.layer().gate()
     }
 
-    fn namespace(&self, io: &SocketIo) {
+    pub(crate) fn namespace(&self, io: &SocketIo) {
         io.ns("/", on_connect.with(self.sessions.require()));
     }
 
@@ -96,7 +96,7 @@ impl App {
     }
 }
 
-async fn serve(app: Router) -> SocketAddr {
+pub(crate) async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let listener = listener.tap_io(|tcp| tcp.set_nodelay(true).unwrap());

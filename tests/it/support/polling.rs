@@ -29,6 +29,10 @@ impl Http {
         Self { tcp }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.tcp.peer_addr().unwrap()
+    }
+
     /// Sends a request with these header fields, whose values may be any bytes.
     pub(crate) async fn send(
         &mut self,
@@ -42,7 +46,7 @@ impl Http {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("host"));
         if !own {
-            let host = format!("host: {}\r\n", self.tcp.peer_addr().unwrap());
+            let host = format!("host: {}\r\n", self.address());
             request.extend_from_slice(host.as_bytes());
         }
         for (name, value) in fields {
