@@ -94,14 +94,17 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         self
     }
 
-    /// Builds the bridge.
+    /// Builds the bridge. In a tokio runtime, it listens to the store's changes from now on; else it
+    /// begins with its first use in one.
     #[must_use]
     pub fn build(self) -> SessionBridge<T> {
         let hooks = Arc::new(HookThread::default());
         let store = GuardedStore::new(self.store, self.store_timeout);
+        let live = Live::new(store, self.config, hooks.clone());
+        live.ensure_keeper();
         SessionBridge {
             inner: Arc::new(Inner {
-                live: Live::new(store, self.config, hooks.clone()),
+                live,
                 extractor: self.extractor,
                 on_rejection: self.on_rejection,
                 hooks,

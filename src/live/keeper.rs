@@ -33,7 +33,7 @@ type Running = FuturesUnordered<BoxFuture<'static, ()>>;
 
 impl<T: Send + Sync + 'static> Live<T> {
     /// Starts the keeper, or starts it again when it has died with a panic or its runtime.
-    pub(super) fn ensure_keeper(&self) {
+    pub(crate) fn ensure_keeper(&self) {
         // Something that is dropped outside of a runtime may come here; the next use starts it then.
         let Ok(runtime) = Handle::try_current() else {
             return;

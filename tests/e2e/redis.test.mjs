@@ -79,12 +79,12 @@ class Line {
 }
 
 describe("two processes on one Redis", () => {
+  const SESSION_KEY = Buffer.alloc(32, 7).toString("base64");
   const line = new Line();
   let redis, a, b;
   before(async () => {
     redis = new Redis(await freePort());
     await redis.start();
-    const SESSION_KEY = Buffer.alloc(32, 7).toString("base64");
     await line.start(redis.port);
     const env = (port) => ({ SESSION_KEY, REDIS_URL: `redis://127.0.0.1:${port}` });
     a = await Server.start("axum", env(redis.port));
@@ -108,6 +108,23 @@ describe("two processes on one Redis", () => {
     await gone;
     return reason;
   }
+
+  test("a process that has just started asks once for each session, however many connect", async () => {
+    const fresh = await Server.start("axum", { SESSION_KEY, REDIS_URL: `redis://127.0.0.1:${redis.port}` });
+    try {
+      await fresh.logged(/the session store reports changes/);
+      const cookies = [];
+      for (let nth = 0; nth < 30; nth += 1) cookies.push(await a.login("Ann"));
+      const asked = () => Number(redis.cli("INFO", "commandstats").match(/cmdstat_get:calls=(\d+)/)?.[1] ?? 0);
+      const before = asked();
+      const transports = ["websocket"];
+      const connect = (_, nth) => fresh.connect("/", { cookie: cookies[nth % cookies.length], transports });
+      await Promise.all(Array.from({ length: 300 }, connect));
+      assert.equal(asked() - before, cookies.length);
+    } finally {
+      await fresh.stop();
+    }
+  });
 
   test("log in on one, connect on the other, log out on the first", async () => {
     const cookie = await a.login("Ann");
