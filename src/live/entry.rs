@@ -196,24 +196,20 @@ impl<T> Entry<T> {
         };
         let reported = state.reports != before.reports;
         if reported
-            && state.trusted == Some(epoch)
+            && state.loads != before.loads
             && let Some(known) = &state.known
         {
-            // Another load began after that report, and has been faster.
-            let snapshot = known.clone();
-            let mark = before;
+            // Another load has been faster, and which of the two read what is newer, nobody knows.
+            let (snapshot, mark) = (known.clone(), before);
             return Installed::Good(Loaded { snapshot, mark });
         }
         let deadline = record.ttl.and_then(|ttl| deadline(began, ttl));
-        let saved = state.saves != before.saves;
-        // Which of two loads read what is newer, nobody knows.
-        let overtaken = saved || (reported && state.loads != before.loads);
+        let overtaken = state.saves != before.saves;
         let changed = state.take_in(record, deadline, began, overtaken);
-        state.trusted = (up && !saved && !reported).then_some(epoch);
+        state.trusted = (up && !overtaken && !reported).then_some(epoch);
         state.recheck = recheck;
         state.expiring = false;
-        // Only what was taken in: of loads that overlap all the time, each second one is, at least.
-        state.loads += u64::from(!overtaken);
+        state.loads += 1;
         let snapshot = state.known.clone().expect("it was taken in above");
         drop(state);
         if changed {
