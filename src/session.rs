@@ -142,6 +142,25 @@ impl<T: Send + Sync + 'static> Session<T> {
     /// Waits until the session holds something else than this handle knows, and lets the handle know
     /// it. While somebody waits, this node keeps an eye on the session.
     ///
+    /// To push changes to a client, wait in a task, and abort it when the socket disconnects: else it
+    /// waits for as long as the session lives.
+    ///
+    /// ```
+    /// # use socketioxide::extract::SocketRef;
+    /// # use socketioxide_session::Session;
+    /// async fn on_connect(socket: SocketRef, mut session: Session<String>) {
+    ///     let client = socket.clone();
+    ///     let pushes = tokio::spawn(async move {
+    ///         while session.changed().await.is_ok() {
+    ///             client.emit("session", session.data()).ok();
+    ///         }
+    ///     })
+    ///     .abort_handle();
+    ///     socket.on_disconnect(async move || pushes.abort());
+    /// }
+    /// # socketioxide::SocketIo::new_layer().1.ns("/", on_connect);
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the session has ended.

@@ -27,6 +27,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// A connect middleware that lets in clients with a session only:
     /// `io.ns("/", on_connect.with(sessions.require()))`. Others get one of the five codes of
     /// [`SessionRejection`] as their `connect_error`.
+    ///
+    /// Further middlewares can take [`Session`](crate::Session) when they run later, and socketioxide
+    /// runs the last one named first: `on_connect.with(admins_only).with(sessions.require())`.
     #[must_use]
     pub fn require(&self) -> RequireSession<T> {
         RequireSession {

@@ -14,6 +14,7 @@ mod live;
 mod logged_in_socket;
 mod mounting;
 mod origin;
+mod push;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
