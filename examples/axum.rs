@@ -181,8 +181,18 @@ async fn issue_token(
 
 // --- Socket.IO --------------------------------------------------------------------------------
 
-async fn on_connect(socket: SocketRef, session: Session<User>) {
+async fn on_connect(socket: SocketRef, mut session: Session<User>) {
     socket.emit("session", session.data()).ok();
+
+    // Whoever changes the session, this client sees it.
+    let client = socket.clone();
+    let pushes = tokio::spawn(async move {
+        while session.changed().await.is_ok() {
+            client.emit("session", session.data()).ok();
+        }
+    })
+    .abort_handle();
+    socket.on_disconnect(async move || pushes.abort());
 
     socket.on("whoami", async |session: Session<User>, ack: AckSender| {
         ack.send(session.data()).ok();

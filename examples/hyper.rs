@@ -240,8 +240,18 @@ fn home_with_cookie(cookie: HeaderValue) -> Answer {
 
 // --- Socket.IO --------------------------------------------------------------------------------
 
-async fn on_connect(socket: SocketRef, session: Session<User>) {
+async fn on_connect(socket: SocketRef, mut session: Session<User>) {
     socket.emit("session", session.data()).ok();
+
+    // Whoever changes the session, this client sees it.
+    let client = socket.clone();
+    let pushes = tokio::spawn(async move {
+        while session.changed().await.is_ok() {
+            client.emit("session", session.data()).ok();
+        }
+    })
+    .abort_handle();
+    socket.on_disconnect(async move || pushes.abort());
 
     socket.on("whoami", async |session: Session<User>, ack: AckSender| {
         ack.send(session.data()).ok();

@@ -119,12 +119,14 @@ for (const example of EXAMPLES) {
       manager._close();
     });
 
-    test("a change shows in the next event of another tab", async () => {
+    test("a change shows in the next event of another tab, and is pushed to it", async () => {
       const cookie = await server.login("Ann");
       const one = await server.connect("/", { cookie });
       const two = await server.connect("/", { cookie });
+      const pushed = next(two.socket, "session");
       assert.deepEqual(await ask(one.socket, "visit"), { visits: 1 });
       assert.deepEqual(await ask(two.socket, "whoami"), { name: "Ann", visits: 1 });
+      assert.deepEqual(await pushed, [{ name: "Ann", visits: 1 }]);
       assert.deepEqual(await ask(two.socket, "visit"), { visits: 2 });
     });
 

@@ -42,10 +42,14 @@ for (const example of EXAMPLES) {
         socket.io.engine.close();
         assert.deepEqual(await back, [{ name: "Dora", visits }]);
         await use();
-        const told = next(socket, "ended");
+        // A poll that begins after it has no cookie any more, so the last word may not arrive.
+        const gone = next(socket, "disconnect");
         await server.fetch("POST", "/logout", { cookie: headers.cookie });
         delete headers.cookie;
-        assert.deepEqual(await told, ["deleted"]);
+        const reasons = ["io server disconnect"];
+        if (transports.includes("polling")) reasons.push("transport error");
+        const [reason] = await gone;
+        assert.ok(reasons.includes(reason), reason);
         assert.equal(await server.refused("/", { headers, transports }), "NO_COOKIE");
       });
     }
