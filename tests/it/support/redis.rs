@@ -38,6 +38,10 @@ impl Redis {
     async fn start_as(cluster: bool) -> Self {
         let (port, folder) = (free_port(), folder());
         let process = spawn(port, &folder, cluster);
+        Self::ready_at(port, folder, cluster, process).await
+    }
+
+    async fn ready_at(port: u16, folder: PathBuf, cluster: bool, process: Child) -> Self {
         let server = Self {
             port,
             folder,
@@ -104,13 +108,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect(MISSING);
-        let server = Self {
-            port,
-            folder,
-            cluster: false,
-            process,
-        };
-        server.ready().await;
+        let server = Self::ready_at(port, folder, false, process).await;
         (server, authority_pem)
     }
 
@@ -130,14 +128,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect(MISSING);
-        let server = Self {
-            port,
-            folder,
-            cluster: false,
-            process,
-        };
-        server.ready().await;
-        server
+        Self::ready_at(port, folder, false, process).await
     }
 
     async fn ready(&self) {
