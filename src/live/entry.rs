@@ -91,8 +91,11 @@ impl<T> Entry<T> {
         drop(socket);
     }
 
-    pub(super) fn watch(&self) {
-        self.state.lock().watchers += 1;
+    /// `true` when nobody else watches, so that nothing has the store asked by itself.
+    pub(super) fn watch(&self) -> bool {
+        let mut state = self.state.lock();
+        state.watchers += 1;
+        state.watchers == 1
     }
 
     pub(super) fn unwatch(&self) {

@@ -276,9 +276,9 @@ impl<T: Send + Sync + 'static> Live<T> {
             .entry
             .upgrade()
             .unwrap_or_else(|| self.0.registry.entry(id));
-        entry.watch();
+        let first = entry.watch();
         entry.seed(&view.snapshot);
-        if entry.trusted(self.0.feed.trusted_epoch()).is_none() {
+        if first && entry.trusted(self.0.feed.trusted_epoch()).is_none() {
             self.check_soon(&entry);
         }
         self.schedule(&entry);
