@@ -47,6 +47,10 @@ use crate::{
 ///
 /// For pages of another origin a CORS layer must be outside of this one: preflight requests carry no
 /// cookies, and what the gate refuses needs the CORS header fields too, or the page can't read why.
+///
+/// So must one that rewrites what Socket.IO answers: between this layer and Socket.IO it hides the
+/// `sid`, which is then bound at the first connect only, and a warning is logged. (Compression may
+/// stand inside.)
 pub struct SessionLayer<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,
     settings: Settings,

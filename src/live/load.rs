@@ -27,8 +27,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         &self,
         entry: &Arc<Entry<T>>,
     ) -> Result<Arc<Snapshot<T>>, LoadError> {
-        let mut repeat = 0;
-        loop {
+        for repeat in 0..REPEATS {
             pause(repeat).await;
             if entry.end.reason().is_some() {
                 return Err(LoadError::Gone);
@@ -37,16 +36,21 @@ impl<T: Send + Sync + 'static> Live<T> {
             if let Some(snapshot) = entry.trusted(epoch) {
                 return Ok(snapshot);
             }
-            let last = repeat == REPEATS;
             let loaded = match epoch {
-                Some(_) if !last => self.load_together(entry).await?,
-                _ => self.load(entry).await?,
+                Some(_) => self.load_together(entry).await?,
+                None => self.load(entry).await?,
             };
             // Others were woken before this task; something may have been reported since.
-            if last || entry.still(loaded.mark, self.0.feed.epoch()) {
+            if entry.still(loaded.mark, self.0.feed.epoch()) {
                 return Ok(loaded.snapshot);
             }
-            repeat += 1;
+        }
+        pause(REPEATS).await;
+        let loaded = self.load(entry).await?;
+        match entry.end.reason() {
+            Some(_) => Err(LoadError::Gone),
+            None if loaded.mark.epoch == self.0.feed.epoch() => Ok(loaded.snapshot),
+            None => Err(LoadError::Store(unsteady())),
         }
     }
 
@@ -84,9 +88,7 @@ impl<T: Send + Sync + 'static> Live<T> {
                 }
             }
         }
-        let why = "the feed of changes broke or came back during each of several loads";
-        let error = StoreError::new(StoreErrorKind::Unavailable, why);
-        Err(LoadError::Store(error))
+        Err(LoadError::Store(unsteady()))
     }
 
     /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't
@@ -95,6 +97,11 @@ impl<T: Send + Sync + 'static> Live<T> {
         let jitter = 0.8 + 0.4 * fastrand::f64();
         self.0.config.revalidate_every.mul_f64(jitter)
     }
+}
+
+fn unsteady() -> StoreError {
+    let why = "the feed of changes broke or came back during each of several loads";
+    StoreError::new(StoreErrorKind::Unavailable, why)
 }
 
 /// Before a load is repeated: out of step with whoever keeps changing the session.
