@@ -53,7 +53,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 
     /// How long each call of the store may take; 2 s, if not set. A call that takes longer is
-    /// dropped, and fails with [`Timeout`](StoreErrorKind::Timeout).
+    /// dropped, and fails with [`Timeout`](crate::StoreErrorKind::Timeout).
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// Keeps a session alive that is used: an event or an HTTP request which takes it touches it, at
     /// most once per `interval`. The touches are collected and written together. A session that
     /// lives longer than [`ttl`](Self::ttl) is not shortened. If not set, only
-    /// [`touch`](Session::touch) does.
+    /// [`touch`](crate::Session::touch) does.
     pub fn touch_on_activity(mut self, interval: Duration) -> Self {
         self.config.touch_every = Some(interval);
         self
