@@ -18,8 +18,8 @@ use hmac::{Hmac, Mac as _};
 use http::{Request, request::Parts};
 use sha2::Sha256;
 use socketioxide_session::{
-    EncryptedToken, Handshake, Keyring, MemoryStore, SecretKey, SessionBridge, SessionId,
-    SessionIdExtractor as _, SignedCookie,
+    EncryptedToken, Keyring, MemoryStore, SecretKey, SessionBridge, SessionId,
+    SessionIdExtractor as _, SignedCookie, extractor::Handshake,
 };
 
 fn keys() -> Keyring {

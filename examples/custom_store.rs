@@ -9,7 +9,8 @@ use std::{error::Error, marker::PhantomData, time::Duration};
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use socketioxide_session::{
-    Created, Record, Revision, Saved, SessionId, SessionStore, StoreError, StoreErrorKind,
+    SessionId, SessionStore, StoreError,
+    store::{Created, Record, Revision, Saved, StoreErrorKind},
 };
 use tokio_rusqlite::{
     Connection, params,
@@ -139,7 +140,12 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         .await
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        id: &SessionId,
+        _: &Self::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
         let (id, ttl) = (id.expose().to_owned(), ttl.as_secs_f64() * 1e3);
         let update = format!(
             "UPDATE session SET expires = max(expires, {NOW} + ?2) WHERE id = ?1 AND expires > {NOW}"

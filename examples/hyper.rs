@@ -83,7 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut session_layer = sessions.layer();
     if env::var_os("GATE").is_some() {
         // It shuts out anonymous clients, and those whose token comes in the `auth` payload.
-        session_layer = session_layer.gate();
+        session_layer = session_layer.reject_unauthenticated();
     }
     let service = ServiceBuilder::new()
         .layer(session_layer) // named first, so that it is outermost

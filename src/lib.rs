@@ -60,49 +60,36 @@
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
-mod bridge;
-mod extractor;
+pub mod bridge;
+pub mod extractor;
 mod handshake;
 mod hook;
-mod http;
-mod id;
-mod key;
+pub mod http;
+pub mod id;
+pub mod key;
 mod live;
 mod redact;
-mod rejection;
+pub mod rejection;
 mod request;
 mod session;
-mod socketio;
-mod store;
+pub mod socketio;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
 
-#[cfg(feature = "axum")]
-pub use self::http::RequestSessionError;
-pub use self::http::{SessionBody, SessionFuture, SessionLayer, SessionService};
-pub use bridge::{SessionBridge, SessionBridgeBuilder};
+pub use bridge::SessionBridge;
 #[cfg(fuzzing)]
 pub use extractor::fuzzing;
-pub use extractor::{
-    CookieConfigError, EncryptedToken, ExtractError, ForbiddenReason, InvalidCredential,
-    IssueTokenError, Or, OriginError, OriginPolicy, SessionIdExtractor, SignedCookie,
-    TokenConfigError, TokenOptions,
-};
-pub use handshake::{Auth, AuthPayload, CookieHeaderTooLarge, CookieValues, Handshake};
-pub use id::{ParseSessionIdError, SessionId};
-pub use key::{KeyError, Keyring, RandomnessError, SecretKey};
+pub use extractor::{EncryptedToken, SessionIdExtractor, SignedCookie};
+pub use id::SessionId;
+pub use key::{Keyring, SecretKey};
 pub use live::{EndReason, UpdateError};
-pub use redact::redact_uri;
-pub use rejection::{NoSessionReason, SessionRejection};
+pub use rejection::SessionRejection;
 pub use session::{MaybeSession, Session};
-pub use socketio::{BySession, NoHook, OnEnd, OptionalSession, RequireSession, SocketSessionError};
-pub use store::{
-    Change, Changes, Created, MemoryStore, Record, Revision, Saved, SessionStore, StoreError,
-    StoreErrorKind,
-};
 #[cfg(feature = "redis")]
-pub use store::{RedisConfigError, RedisStore, RedisStoreBuilder};
+pub use store::RedisStore;
+pub use store::{MemoryStore, SessionStore, StoreError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -14,7 +14,7 @@ const HARMLESS: [&str; 4] = ["EIO", "transport", "t", "b64"];
 /// tower-http's `TraceLayer` writes the whole URI into its span. Give it a span of your own:
 ///
 /// ```
-/// use socketioxide_session::redact_uri;
+/// use socketioxide_session::http::redact_uri;
 ///
 /// // TraceLayer::new_for_http().make_span_with(make_span)
 /// fn make_span<B>(request: &http::Request<B>) -> tracing::Span {

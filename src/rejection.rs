@@ -127,7 +127,7 @@ pub enum NoSessionReason {
         fingerprint: String,
     },
     /// The transport was refused so often that the store is asked for it no more; see
-    /// [`SessionLayer`](crate::SessionLayer).
+    /// [`SessionLayer`](crate::http::SessionLayer).
     #[error("the transport was refused too often")]
     TooManyAttempts,
     /// A request named the `sid` of a transport that belongs to a session, and brought a credential

@@ -104,7 +104,7 @@ impl<T: Send + Sync + 'static> Session<T> {
     }
 
     /// Lets the session live for another whole
-    /// [`ttl`](crate::SessionBridgeBuilder::ttl) from now. A longer life is not shortened.
+    /// [`ttl`](crate::bridge::SessionBridgeBuilder::ttl) from now. A longer life is not shortened.
     ///
     /// # Errors
     ///

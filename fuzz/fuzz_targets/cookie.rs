@@ -6,7 +6,7 @@
 
 use http::{HeaderValue, Request, header::COOKIE};
 use libfuzzer_sys::fuzz_target;
-use socketioxide_session::{Handshake, Keyring, SecretKey, SessionIdExtractor, SignedCookie};
+use socketioxide_session::{Keyring, SecretKey, SessionIdExtractor, SignedCookie, extractor::Handshake};
 
 fuzz_target!(|bytes: &[u8]| {
     let (mut parts, ()) = Request::new(()).into_parts();

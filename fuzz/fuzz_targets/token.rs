@@ -4,9 +4,7 @@
 
 use http::Request;
 use libfuzzer_sys::fuzz_target;
-use socketioxide_session::{
-    EncryptedToken, Handshake, Keyring, SecretKey, SessionIdExtractor, fuzzing,
-};
+use socketioxide_session::{EncryptedToken, Keyring, SecretKey, SessionIdExtractor, fuzzing, extractor::Handshake};
 
 fuzz_target!(|bytes: &[u8]| {
     // What is inside, as it is after decryption.

@@ -53,7 +53,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 
     /// How long each call of the store may take; 2 s, if not set. A call that takes longer is
-    /// dropped, and fails with [`Timeout`](crate::StoreErrorKind::Timeout).
+    /// dropped, and fails with [`Timeout`](crate::store::StoreErrorKind::Timeout).
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self

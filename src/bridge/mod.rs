@@ -151,7 +151,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     /// How many polling transports are bound to their sessions, see
-    /// [`SessionLayer::insecure_unbound_sid`](crate::SessionLayer::insecure_unbound_sid). For metrics.
+    /// [`SessionLayer::insecure_unbound_sid`](crate::http::SessionLayer::insecure_unbound_sid). For metrics.
     #[must_use]
     pub fn bound_transports(&self) -> usize {
         self.inner.transports.bound_count()

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use super::SessionBridge;
-use crate::{extractor::OriginPolicy, handshake::Handshake, rejection::SessionRejection};
+use crate::{
+    extractor::OriginPolicy,
+    handshake::{Handshake, Stage},
+    rejection::SessionRejection,
+};
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Tells the operator of a rejection: what the client sees, and why. Never a secret.
@@ -15,15 +19,13 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let rejection = rejection.clone();
         let parts = handshake.parts().clone();
         let namespace = handshake.namespace().map(str::to_owned);
-        let (socket_io, continuation) = (handshake.is_socket_io(), handshake.is_continuation());
+        let stage = match handshake.stage() {
+            Stage::Opening => Stage::Opening,
+            Stage::Continuing => Stage::Continuing,
+            Stage::Http | Stage::Namespace(_) => Stage::Http,
+        };
         self.inner.hooks.run(Box::new(move || {
-            let mut handshake = Handshake::from_parts(&parts);
-            if socket_io {
-                handshake = handshake.as_transport();
-            }
-            if continuation {
-                handshake = handshake.as_continuation();
-            }
+            let mut handshake = Handshake::from_parts(&parts).at(stage);
             if let Some(namespace) = &namespace {
                 handshake = handshake.with_namespace(namespace);
             }

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::{SessionBridge, refused};
 use crate::{
-    handshake::Handshake,
+    handshake::{Handshake, Stage},
     id::SessionId,
     live::{Attachment, LiveSocket, LoadError},
     rejection::{NoSessionReason, SessionRejection},
@@ -44,7 +44,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// The session that the opening request of a transport shows by itself: what comes in the `auth`
     /// payload comes only once. Nobody has asked whether there is such a session.
     pub(crate) fn opener(&self, opening: &Parts) -> Option<SessionId> {
-        let handshake = Handshake::from_parts(opening).as_continuation();
+        let handshake = Handshake::from_parts(opening).at(Stage::Continuing);
         self.identify(&handshake).ok()
     }
 

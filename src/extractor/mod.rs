@@ -14,10 +14,11 @@ pub use or::Or;
 pub use origin::{ForbiddenReason, OriginError, OriginPolicy};
 pub use signed_cookie::{CookieConfigError, SignedCookie};
 
-use crate::{
-    handshake::{CookieHeaderTooLarge, Handshake},
-    id::{ParseSessionIdError, SessionId},
+pub use crate::handshake::{
+    Auth, AuthPayload, CookieHeaderTooLarge, CookieValues, Handshake, Stage,
 };
+
+use crate::id::{ParseSessionIdError, SessionId};
 
 /// Finds the session id that a client presents.
 ///
@@ -33,14 +34,14 @@ use crate::{
 ///   ([`Invalid`](ExtractError::Invalid)): only the first lets [`Or`] try the next one, and only
 ///   the first is anonymous to `optional()`.
 /// - The polls of one client repeat its credential, also when that has expired since it connected.
-///   So don't look at the time when the handshake [is a continuation](Handshake::is_continuation).
+///   So don't look at the time when the handshake is of [`Stage::Continuing`].
 /// - A credential that the browser sends by itself, as it does cookies, needs an origin check
 ///   ([`OriginPolicy`]); one that the page must send on purpose doesn't.
 ///
 /// A panic is caught and becomes `STORE_ERROR`.
 ///
 /// ```
-/// use socketioxide_session::{ExtractError, Handshake, SessionId, SessionIdExtractor};
+/// use socketioxide_session::{SessionId, SessionIdExtractor, extractor::{ExtractError, Handshake}};
 /// # fn known_device(_: &[u8]) -> Option<SessionId> { None }
 ///
 /// /// Takes the session of a device that shows its key in a header field.

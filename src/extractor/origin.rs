@@ -251,7 +251,7 @@ mod tests {
         let parts = parts(Method::GET, "/socket.io/?EIO=4", fields);
         let handshake = Handshake::from_parts(&parts);
         assert_eq!(policy.check(&handshake.with_namespace("/")), expected);
-        assert_eq!(policy.check(&handshake.as_transport()), expected);
+        assert_eq!(policy.check(&handshake.as_opening()), expected);
         assert_eq!(policy.check(&handshake), Ok(()), "a page is not checked");
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let policy = OriginPolicy::same_origin();
         let check = |uri, origin| {
             let parts = parts(Method::GET, uri, &[("origin", origin), ("host", "b.test")]);
-            policy.check(&Handshake::from_parts(&parts).as_transport())
+            policy.check(&Handshake::from_parts(&parts).as_opening())
         };
         assert_eq!(check("https://a.test/", "https://a.test"), Ok(()));
         assert!(check("https://a.test/", "https://b.test").is_err());

@@ -17,33 +17,48 @@ pub use cookies::{CookieHeaderTooLarge, CookieValues};
 #[derive(Clone, Copy)]
 pub struct Handshake<'a> {
     parts: &'a Parts,
-    namespace: Option<&'a str>,
+    stage: Stage<'a>,
     auth: Option<&'a AuthPayload<'a>>,
-    socket_io: bool,
-    continuation: bool,
+}
+
+/// What a request is to Socket.IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage<'a> {
+    /// An ordinary HTTP request.
+    Http,
+    /// The request opens an Engine.IO transport; no namespace is known yet.
+    Opening,
+    /// A further request of an open transport: a poll, a post, or an upgrade to a WebSocket.
+    ///
+    /// It must show that it comes from the client that opened the transport. A credential that has
+    /// expired since then shows it too, because its expiry was checked when the client connected.
+    Continuing,
+    /// The client connects to this namespace. The request is the one that opened the transport.
+    Namespace(&'a str),
 }
 
 impl<'a> Handshake<'a> {
-    /// A view of an HTTP request.
+    /// A view of an ordinary HTTP request.
     #[must_use]
     pub fn from_parts(parts: &'a Parts) -> Self {
         Self {
             parts,
-            namespace: None,
+            stage: Stage::Http,
             auth: None,
-            socket_io: false,
-            continuation: false,
         }
+    }
+
+    /// The same request at another stage. Not public for [`Stage::Continuing`], because an expired
+    /// credential must not admit a client.
+    pub(crate) fn at(self, stage: Stage<'a>) -> Self {
+        Self { stage, ..self }
     }
 
     /// The client connects to this Socket.IO namespace.
     #[must_use]
     pub fn with_namespace(self, namespace: &'a str) -> Self {
-        Self {
-            namespace: Some(namespace),
-            socket_io: true,
-            ..self
-        }
+        self.at(Stage::Namespace(namespace))
     }
 
     /// The client sent this `auth` payload.
@@ -55,23 +70,16 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// The request is one of a Socket.IO transport, before any namespace is known.
+    /// The request opens a Socket.IO transport.
     #[must_use]
-    pub fn as_transport(self) -> Self {
-        Self {
-            socket_io: true,
-            ..self
-        }
+    pub fn as_opening(self) -> Self {
+        self.at(Stage::Opening)
     }
 
-    /// The request is a further one of a Socket.IO transport which this client has opened with a
-    /// good credential: a poll, a post, or an upgrade to a WebSocket. Not public: where a client gets
-    /// in, an expired credential must not do.
-    pub(crate) fn as_continuation(self) -> Self {
-        Self {
-            continuation: true,
-            ..self.as_transport()
-        }
+    /// What the request is to Socket.IO.
+    #[must_use]
+    pub fn stage(&self) -> Stage<'a> {
+        self.stage
     }
 
     /// The request's method.
@@ -81,7 +89,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// The request's URI. Its query may hold a token: log it only through
-    /// [`redact_uri`](crate::redact_uri).
+    /// [`redact_uri`](crate::http::redact_uri).
     #[must_use]
     pub fn uri(&self) -> &'a Uri {
         &self.parts.uri
@@ -122,24 +130,19 @@ impl<'a> Handshake<'a> {
         self.auth.map_or(Auth::Absent, AuthPayload::get)
     }
 
-    /// The Socket.IO namespace that the client connects to; `None` for an HTTP request.
+    /// The Socket.IO namespace that the client connects to; `None` at the other stages.
     #[must_use]
     pub fn namespace(&self) -> Option<&'a str> {
-        self.namespace
+        match self.stage {
+            Stage::Namespace(namespace) => Some(namespace),
+            _ => None,
+        }
     }
 
     /// The request belongs to Socket.IO, and is no ordinary HTTP request.
     #[must_use]
     pub fn is_socket_io(&self) -> bool {
-        self.socket_io
-    }
-
-    /// The request is a further one of a transport that was opened with a good credential. That it
-    /// comes from the same client is to be shown, and a credential which has expired since shows it
-    /// too: when it expires was looked at when the client connected.
-    #[must_use]
-    pub fn is_continuation(&self) -> bool {
-        self.continuation
+        self.stage != Stage::Http
     }
 
     pub(crate) fn parts(&self) -> &'a Parts {
@@ -153,7 +156,7 @@ impl fmt::Debug for Handshake<'_> {
         f.debug_struct("Handshake")
             .field("method", &self.parts.method)
             .field("path", &self.parts.uri.path())
-            .field("namespace", &self.namespace)
+            .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use super::{SessionBody, SessionFuture, opening::Opening, refusal};
 use crate::{
     bridge::SessionBridge,
-    handshake::Handshake,
+    handshake::{Handshake, Stage},
     request::LayeredRequest,
     transport::{EngineRequest, TransportKind, with_unknown_sid},
 };
@@ -33,7 +33,7 @@ use crate::{
 ///    after ten failures of the store in a row they are `STORE_ERROR`, but for one a second.
 /// 3. It binds the `sid` of polling transports to their sessions, see
 ///    [`insecure_unbound_sid`](Self::insecure_unbound_sid).
-/// 4. With [`gate`](Self::gate), it refuses who has no session before a transport is opened.
+/// 4. With [`reject_unauthenticated`](Self::reject_unauthenticated), it refuses who has no session before a transport is opened.
 ///
 /// What is a request of Socket.IO it sees from the query (`EIO=4&transport=polling`, or `websocket`),
 /// so neither the path that Socket.IO listens on nor a `Router::nest` around it matters. It never
@@ -93,7 +93,7 @@ impl<T: Send + Sync + 'static> SessionLayer<T> {
     ///   `connect_error` with the code as its message, and no further attempt.)
     /// - A session is looked up twice in the store then, here and at the connect to a namespace.
     #[must_use]
-    pub fn gate(mut self) -> Self {
+    pub fn reject_unauthenticated(mut self) -> Self {
         self.settings.gate = true;
         self
     }
@@ -219,7 +219,7 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
             EngineRequest::Opens(_) => true,
             EngineRequest::Ambiguous => false,
             EngineRequest::Continues(sid) => {
-                let handshake = Handshake::from_parts(parts).as_continuation();
+                let handshake = Handshake::from_parts(parts).at(Stage::Continuing);
                 self.bridge.may_continue(sid, &handshake)
             }
         }
@@ -242,7 +242,7 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         async move {
-            let handshake = Handshake::from_parts(&parts).as_transport();
+            let handshake = Handshake::from_parts(&parts).as_opening();
             match opening.bridge.resolve(&handshake).await {
                 Ok(session) => {
                     let response = inner.call(Request::from_parts(parts, body)).await?;

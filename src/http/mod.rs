@@ -19,6 +19,8 @@ pub use body::SessionBody;
 pub use future::SessionFuture;
 pub use layer::{SessionLayer, SessionService};
 
+pub use crate::redact::redact_uri;
+
 use crate::{
     bridge::SessionBridge, handshake::Handshake, rejection::SessionRejection,
     request::LayeredRequest, session::Session,

@@ -25,7 +25,7 @@ pub enum EndReason {
     /// It was given a new id on this node.
     Rotated,
     /// The store could not be asked for longer than
-    /// [`max_stale`](crate::SessionBridgeBuilder::max_stale), so nobody knows. The session may go on.
+    /// [`max_stale`](crate::bridge::SessionBridgeBuilder::max_stale), so nobody knows. The session may go on.
     StoreUnreachable,
 }
 

@@ -68,7 +68,7 @@ impl Reports {
     /// Whether every change is reported from now on. A feed that takes a while to begin says `Lost` at
     /// once, which is nothing to worry about.
     pub(super) fn is_ready(&self) -> bool {
-        self.changes.is_some() && self.first != Poll::Ready(Some(Change::Lost))
+        self.changes.is_some() && self.first != Poll::Ready(Some(Change::Disconnected))
     }
 
     /// The next change, `None` when the feed has ended or panicked; never where none are reported.
@@ -103,13 +103,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_feed_that_begins_with_a_loss_is_not_ready_and_nothing_it_says_is_missed() {
-        use Change::{Lagged, Lost};
+        use Change::{Disconnected, Resync};
 
         let of = |said: Vec<Change>| Changes::new(stream::iter(said).chain(stream::pending()));
         for (said, ready) in [
             (vec![], true),
-            (vec![Lagged], true),
-            (vec![Lost, Lagged], false),
+            (vec![Resync], true),
+            (vec![Disconnected, Resync], false),
         ] {
             let mut reports = Reports::new(Some(of(said.clone())));
             assert_eq!((reports.is_ready(), reports.is_empty()), (ready, false));

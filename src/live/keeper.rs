@@ -183,12 +183,12 @@ impl<T: Send + Sync + 'static> Live<T> {
                     self.0.agenda.lock().now(Job::Check(entry));
                 }
             }
-            Change::Lost => {
+            Change::Disconnected => {
                 if self.0.feed.set(false) {
                     tracing::warn!("the session store can't report changes now");
                 }
             }
-            Change::Lagged => self.feed_is_back(),
+            Change::Resync => self.feed_is_back(),
         }
     }
 
@@ -208,7 +208,7 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     fn feed_ended(&self) {
-        self.feed_says(&Change::Lost);
+        self.feed_says(&Change::Disconnected);
         self.subscribe_later();
     }
 

@@ -39,7 +39,7 @@ async fn sessions(store: &MemoryStore<u32>, count: usize) -> Vec<SessionId> {
         .collect();
     for id in &ids {
         let created = store.create(id, &0, Duration::from_hours(1)).await.unwrap();
-        assert_eq!(created, crate::Created::Created);
+        assert_eq!(created, crate::store::Created::Created);
     }
     ids
 }

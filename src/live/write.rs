@@ -140,13 +140,14 @@ impl<T: Send + Sync + 'static> Live<T> {
 
     pub(crate) async fn touch(&self, id: &SessionId, view: &View<T>) -> Result<(), UpdateError> {
         let entry = self.entry_of(id, view)?;
-        self.touch_entry(&entry).await
+        let known = entry.known().unwrap_or_else(|| view.snapshot.clone());
+        self.touch_entry(&entry, &known.data).await
     }
 
-    async fn touch_entry(&self, entry: &Arc<Entry<T>>) -> Result<(), UpdateError> {
+    async fn touch_entry(&self, entry: &Arc<Entry<T>>, data: &T) -> Result<(), UpdateError> {
         let ttl = self.0.config.ttl;
         let began = Instant::now();
-        match self.0.store.touch(&entry.id, ttl).await {
+        match self.0.store.touch(&entry.id, data, ttl).await {
             Ok(true) => {
                 entry.extend(deadline(began, ttl));
                 Ok(())
@@ -183,7 +184,11 @@ impl<T: Send + Sync + 'static> Live<T> {
 
     pub(super) async fn write_touch(&self, id: &SessionId) {
         let entry = self.0.registry.entry(id);
-        if let Err(UpdateError::Store(error)) = self.touch_entry(&entry).await {
+        let touched = async {
+            let known = self.current(&entry).await?;
+            self.touch_entry(&entry, &known.data).await
+        };
+        if let Err(UpdateError::Store(error)) = touched.await {
             tracing::warn!(
                 session = id.fingerprint(),
                 error = &error as &dyn std::error::Error,

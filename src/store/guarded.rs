@@ -44,8 +44,14 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
             .await
     }
 
-    pub(crate) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
-        self.guard(async { self.store.touch(id, ttl).await }).await
+    pub(crate) async fn touch(
+        &self,
+        id: &SessionId,
+        data: &T,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.guard(async { self.store.touch(id, data, ttl).await })
+            .await
     }
 
     pub(crate) async fn rename(

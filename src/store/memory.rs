@@ -162,7 +162,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
         }))
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+    async fn touch(&self, id: &SessionId, _: &T, ttl: Duration) -> Result<bool, StoreError> {
         Ok(self.change(id, |sessions, now| {
             let Some(stored) = sessions.live(id, now) else {
                 return (false, false);
@@ -208,7 +208,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
             receiver,
             async |mut receiver| match receiver.recv().await {
                 Ok(change) => Some((change, receiver)),
-                Err(RecvError::Lagged(_)) => Some((Change::Lagged, receiver)),
+                Err(RecvError::Lagged(_)) => Some((Change::Resync, receiver)),
                 Err(RecvError::Closed) => None,
             },
         )))

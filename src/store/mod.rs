@@ -6,7 +6,12 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,7 +40,7 @@ use crate::id::SessionId;
 /// - **Only `create` creates.** [`save`](Self::save) and [`touch`](Self::touch) of a session that
 ///   does not exist do nothing: else a save that comes late brings back a session that was ended.
 /// - **Every call ends.** Each call gets a deadline from the bridge
-///   ([`store_timeout`](crate::SessionBridgeBuilder::store_timeout)), at which its future is
+///   ([`store_timeout`](crate::bridge::SessionBridgeBuilder::store_timeout)), at which its future is
 ///   dropped; a panic is caught. But a call that blocks its thread can't be stopped.
 /// - Ids are secrets: they don't belong in errors or logs. They are visible ASCII without quotes,
 ///   braces, brackets and wildcards, at most 128 bytes.
@@ -79,12 +84,18 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> Result<Saved, StoreError>;
 
     /// Lets a session expire after `ttl` from now, unless it expires later already (or never):
-    /// a life is never shortened. `true` when the session exists.
+    /// a life is never shortened. `true` when the session exists. `data` is what the caller last
+    /// loaded, for stores that keep an index.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError>;
+    async fn touch(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError>;
 
     /// Gives a session another id, with its data and its time of expiry. At every moment the
     /// session is to be found under one of the two at least, and in the end under the new one alone; a
@@ -110,11 +121,56 @@ pub trait SessionStore: Send + Sync + 'static {
     /// that were loaded when they did not exist; every report is followed by a load here. What it
     /// reports must be visible to a load that begins after the report.
     ///
-    /// When the store can't be sure that it has told every change, it says [`Change::Lost`], and
-    /// once it can again, [`Change::Lagged`]. A feed that takes a while to begin says so too. The end of
-    /// the stream counts as `Lost`.
+    /// When the store can't be sure that it has told every change, it says [`Change::Disconnected`], and
+    /// once it can again, [`Change::Resync`]. A feed that takes a while to begin says so too. The end of
+    /// the stream counts as `Disconnected`.
     fn changes(&self) -> Option<Changes> {
         None
+    }
+
+    /// Records for [`REPLACED_MARK_TTL`] that this id is being replaced by another one, because of a
+    /// rotation or a sign-in. Called before the id is renamed or deleted. The mark must not contain
+    /// the new id. It is a hint that chooses how sockets of the old id are disconnected, so a store
+    /// may lose it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn mark_replaced(&self, _id: &SessionId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether [`mark_replaced`](Self::mark_replaced) was called for this id, on any node, within
+    /// [`REPLACED_MARK_TTL`]. Called when a session that is live on this node was not found.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn was_replaced(&self, _id: &SessionId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// The operations that this store supports. All but [`user_index`](Capabilities::user_index), if
+    /// not overridden. What is missing here returns [`Unsupported`](StoreErrorKind::Unsupported).
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// The user that a session with this data belongs to, by which the store indexes it; `None` when
+    /// it belongs to no user, or the store has no index.
+    fn user_id(&self, _data: &Self::Data) -> Option<String> {
+        None
+    }
+
+    /// The sessions that are indexed under this [`user_id`](Self::user_id). The index may name
+    /// sessions that have ended or that belong to another user by now, so the caller loads each of
+    /// them and compares.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](StoreErrorKind::Unsupported) when the store has no index; else when it fails.
+    async fn sessions_of_user(&self, _user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        Err(StoreErrorKind::Unsupported.into())
     }
 }
 
@@ -145,8 +201,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).save(id, data, expected).await
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
-        (**self).touch(id, ttl).await
+    async fn touch(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        (**self).touch(id, data, ttl).await
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
@@ -160,7 +221,89 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
     fn changes(&self) -> Option<Changes> {
         (**self).changes()
     }
+
+    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        (**self).mark_replaced(id).await
+    }
+
+    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        (**self).was_replaced(id).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn user_id(&self, data: &Self::Data) -> Option<String> {
+        (**self).user_id(data)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        (**self).sessions_of_user(user).await
+    }
 }
+
+/// The operations that a store supports besides [`load`](SessionStore::load).
+///
+/// ```
+/// use socketioxide_session::store::Capabilities;
+///
+/// let read_only = Capabilities { create: false, save: false, touch: false, rename: false, ..Capabilities::default() };
+/// assert!(read_only.delete);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each operation is supported or not, by itself"
+)]
+pub struct Capabilities {
+    /// [`create`](SessionStore::create).
+    pub create: bool,
+    /// [`save`](SessionStore::save).
+    pub save: bool,
+    /// [`touch`](SessionStore::touch).
+    pub touch: bool,
+    /// [`rename`](SessionStore::rename).
+    pub rename: bool,
+    /// [`delete`](SessionStore::delete).
+    pub delete: bool,
+    /// [`sessions_of_user`](SessionStore::sessions_of_user).
+    pub user_index: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            create: true,
+            save: true,
+            touch: true,
+            rename: true,
+            delete: true,
+            user_index: false,
+        }
+    }
+}
+
+/// A session in a user's index; see [`SessionStore::sessions_of_user`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexedSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it was created; a rename keeps this.
+    pub created: SystemTime,
+}
+
+impl IndexedSession {
+    /// A session in an index.
+    #[must_use]
+    pub fn new(id: SessionId, created: SystemTime) -> Self {
+        Self { id, created }
+    }
+}
+
+/// How long a [mark](SessionStore::mark_replaced) stays.
+pub const REPLACED_MARK_TTL: Duration = Duration::from_secs(10);
 
 /// A session as it was loaded.
 #[derive(Debug)]
@@ -283,9 +426,9 @@ pub enum Change {
     /// Something about this session changed: look again.
     Session(SessionId),
     /// The feed broke: nothing that is known is certain until it was read again.
-    Lost,
+    Disconnected,
     /// The feed is back, or has skipped some: look again at all of them.
-    Lagged,
+    Resync,
 }
 
 /// A stream of [`Change`]s, made from any stream of them.

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::{
     id::SessionId,
     store::{
-        Change, Changes, Created, Record, Revision, Saved, SessionStore, StoreError, StoreErrorKind,
+        Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved,
+        SessionStore, StoreError, StoreErrorKind,
     },
 };
 
@@ -63,7 +64,7 @@ pub enum Fault {
 /// A store that does what another one does, except for the [`Faults`] it is told.
 ///
 /// ```
-/// # use socketioxide_session::{MemoryStore, SessionStore, StoreErrorKind};
+/// # use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
 /// use socketioxide_session::testing::{Call, Fault, FaultyStore};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -136,7 +137,7 @@ impl Faults {
         self.0.lock().loses_changes = true;
     }
 
-    /// Adds a report to every feed: [`Change::Lost`], or [`Change::Lagged`], or a false alarm.
+    /// Adds a report to every feed: [`Change::Disconnected`], or [`Change::Resync`], or a false alarm.
     pub fn report(&self, change: &Change) {
         self.inject(|| Injected::Change(change.clone()));
     }
@@ -228,8 +229,13 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.faults.apply(Call::Save, happens).await
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
-        let happens = self.store.touch(id, ttl);
+    async fn touch(
+        &self,
+        id: &SessionId,
+        data: &S::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let happens = self.store.touch(id, data, ttl);
         self.faults.apply(Call::Touch, happens).await
     }
 
@@ -240,6 +246,26 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.faults.apply(Call::Delete, self.store.delete(id)).await
+    }
+
+    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.store.mark_replaced(id).await
+    }
+
+    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.store.was_replaced(id).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn user_id(&self, data: &S::Data) -> Option<String> {
+        self.store.user_id(data)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        self.store.sessions_of_user(user).await
     }
 
     fn changes(&self) -> Option<Changes> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     extractor::SignedCookie,
-    handshake::{AuthPayload, Handshake},
+    handshake::{AuthPayload, Handshake, Stage},
     id::SessionId,
 };
 
@@ -116,7 +116,7 @@ impl HandshakeBuilder {
     }
 
     /// Not the first request of its transport, but a further one: see
-    /// [`Handshake::is_continuation`].
+    /// [`Stage::Continuing`].
     pub fn continuation(mut self) -> Self {
         self.continuation = true;
         self
@@ -133,7 +133,7 @@ impl HandshakeBuilder {
             handshake = handshake.with_auth(payload);
         }
         if self.continuation {
-            handshake = handshake.as_continuation();
+            handshake = handshake.at(Stage::Continuing);
         }
         f(&handshake)
     }

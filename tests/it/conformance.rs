@@ -9,7 +9,8 @@ mod read_only {
 
     use async_trait::async_trait;
     use socketioxide_session::{
-        Created, Record, Revision, Saved, SessionId, SessionStore, StoreError, StoreErrorKind,
+        SessionId, SessionStore, StoreError,
+        store::{Created, Record, Revision, Saved, StoreErrorKind},
     };
 
     use super::*;
@@ -47,7 +48,12 @@ mod read_only {
             unsupported()
         }
 
-        async fn touch(&self, _: &SessionId, _: Duration) -> Result<bool, StoreError> {
+        async fn touch(
+            &self,
+            _: &SessionId,
+            _: &Self::Data,
+            _: Duration,
+        ) -> Result<bool, StoreError> {
             unsupported()
         }
 

@@ -7,7 +7,9 @@ use socketioxide::{
     handler::ConnectHandler as _,
     socket::DisconnectReason,
 };
-use socketioxide_session::{MaybeSession, MemoryStore, Session, SessionBridge, SocketSessionError};
+use socketioxide_session::{
+    MaybeSession, MemoryStore, Session, SessionBridge, socketio::SocketSessionError,
+};
 
 use crate::support::{
     server::{Server, Setup, User},

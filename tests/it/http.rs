@@ -8,8 +8,10 @@ use std::sync::{
 use axum::{Router, body::Body, http::Request, response::Response, routing::get};
 use http_body_util::BodyExt as _;
 use socketioxide_session::{
-    Keyring, MaybeSession, MemoryStore, RequestSessionError, SecretKey, Session, SessionBridge,
-    SessionId, SessionRejection, SignedCookie, StoreErrorKind,
+    Keyring, MaybeSession, MemoryStore, SecretKey, Session, SessionBridge, SessionId,
+    SessionRejection, SignedCookie,
+    http::RequestSessionError,
+    store::StoreErrorKind,
     testing::{Call, Fault, Faults, FaultyStore, HandshakeBuilder, cookie_header},
 };
 use tower::ServiceExt as _;

@@ -14,8 +14,9 @@ use socketioxide::{
     handler::ConnectHandler as _,
 };
 use socketioxide_session::{
-    Change, EndReason, MaybeSession, Session, SessionBridge, SessionBridgeBuilder, SessionStore,
-    StoreErrorKind, UpdateError,
+    EndReason, MaybeSession, Session, SessionBridge, SessionStore, UpdateError,
+    bridge::SessionBridgeBuilder,
+    store::{Change, StoreErrorKind},
     testing::{Call, Fault},
 };
 use tokio::sync::Notify;
@@ -140,11 +141,11 @@ async fn after_a_broken_feed_everything_is_looked_at_again() {
     let server = Setup::new().say_why().start().await;
     let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
     let (mut tab, mut other) = (server.connected(&ann).await, server.connected(&bob).await);
-    server.faults.report(&Change::Lost);
+    server.faults.report(&Change::Disconnected);
     server.faults.lose_changes();
     server.store.delete(ann.id()).await.unwrap();
     server.faults.clear();
-    server.faults.report(&Change::Lagged);
+    server.faults.report(&Change::Resync);
     assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
     assert_eq!(
         other.ask("/", "whoami").await,
@@ -167,7 +168,7 @@ async fn while_the_feed_is_broken_nobody_is_admitted_without_a_load() {
     let mut tab = server.connected(&ann).await;
     tab.connect("/admin").await;
     assert_eq!(server.loads(), 1);
-    server.faults.report(&Change::Lost);
+    server.faults.report(&Change::Disconnected);
     until("it was lost", || server.sessions.live_sessions() == 1).await;
     // The report comes through a task of its own.
     soon("each loads for itself", async {
@@ -227,7 +228,11 @@ async fn a_session_touched_elsewhere_lives_on_though_it_was_not_reported() {
     let life = Duration::from_secs(1);
     let ann = server.sessions.create_for(user, life).await.unwrap();
     let mut tab = server.connected(&ann).await;
-    server.store.touch(ann.id(), life * 3).await.unwrap();
+    server
+        .store
+        .touch(ann.id(), ann.data(), life * 3)
+        .await
+        .unwrap();
     let loads = server.loads();
     until("the deadline was looked at", || server.loads() > loads).await;
     assert_eq!(

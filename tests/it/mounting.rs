@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{
-    MemoryStore, OriginPolicy, Session, SessionBridge, SessionLayer, SignedCookie,
+    MemoryStore, Session, SessionBridge, SignedCookie, extractor::OriginPolicy, http::SessionLayer,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer as _, Service, ServiceBuilder};
@@ -59,7 +59,7 @@ impl App {
     }
 
     fn layer(&self) -> SessionLayer<User> {
-        self.sessions.layer().gate()
+        self.sessions.layer().reject_unauthenticated()
     }
 
     pub(crate) fn namespace(&self, io: &SocketIo) {

@@ -1,6 +1,6 @@
 //! Where a client may come from.
 
-use socketioxide_session::OriginPolicy;
+use socketioxide_session::extractor::OriginPolicy;
 
 use crate::support::{
     check::Brings,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
-    Change, Created, RedisConfigError, RedisStore, Saved, SessionId, SessionStore, StoreErrorKind,
+    RedisStore, SessionId, SessionStore,
+    store::{Change, Created, RedisConfigError, Saved, StoreErrorKind},
     testing::SampleData,
 };
 
@@ -102,7 +103,7 @@ async fn after_an_update_and_a_touch_a_deletion_elsewhere_is_reported_still() {
     assert!(matches!(saved, Saved::Saved(_)));
     until_reported(&mut feed, &changed).await;
     must_load(&store, &id).await;
-    assert!(store.touch(&id, HOUR * 2).await.unwrap());
+    assert!(store.touch(&id, &ann(), HOUR * 2).await.unwrap());
     until_reported(&mut feed, &changed).await;
     must_load(&store, &id).await;
     server.cli(&["DEL", &key(&id)]);
@@ -144,17 +145,17 @@ async fn a_broken_connection_is_lost_then_lagged_and_then_it_reports_again() {
         breaks(&server);
         // A server that hangs is found by a command that it does not answer.
         let _ = store.load(&id).await;
-        until_reported(&mut feed, &Change::Lost).await;
+        until_reported(&mut feed, &Change::Disconnected).await;
         server.thaw();
-        until_reported(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Resync).await;
         must_load(&store, &id).await;
         server.cli(&["DEL", &key(&id)]);
         until_reported(&mut feed, &Change::Session(id)).await;
     }
     server.kill();
-    until_reported(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Disconnected).await;
     server.restart().await;
-    until_reported(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Resync).await;
     let id = created(&store).await;
     must_load(&store, &id).await;
     server.cli(&["DEL", &key(&id)]);
@@ -175,8 +176,8 @@ async fn behind_a_sentinel_a_failover_is_lost_then_lagged_and_the_sessions_go_on
     })
     .await;
     servers.fail_over().await;
-    until_reported(&mut feed, &Change::Lost).await;
-    until_reported(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Disconnected).await;
+    until_reported(&mut feed, &Change::Resync).await;
     let record = must_load(&store, &id).await;
     let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
     assert!(matches!(saved, Saved::Saved(_)));
@@ -229,7 +230,7 @@ async fn scripts_that_were_flushed_are_no_loss() {
         let saved = store.save(&id, &ann(), &record.revision).await.unwrap();
         assert!(matches!(saved, Saved::Saved(_)));
         server.cli(&["SCRIPT", "FLUSH"]);
-        assert!(store.touch(&id, HOUR).await.unwrap());
+        assert!(store.touch(&id, &ann(), HOUR).await.unwrap());
     }
 }
 

@@ -9,7 +9,8 @@ use fred::{
 };
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
-    Change, Changes, RedisConfigError, RedisStore, Saved, SessionId, SessionStore, StoreErrorKind,
+    RedisStore, SessionId, SessionStore,
+    store::{Change, Changes, RedisConfigError, Saved, StoreErrorKind},
 };
 
 use crate::support::{
@@ -28,7 +29,7 @@ async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
     let record = must_load(store, &old).await;
     let saved = store.save(&old, &ann(), &record.revision).await.unwrap();
     assert!(matches!(saved, Saved::Saved(_)));
-    assert!(store.touch(&old, HOUR * 2).await.unwrap());
+    assert!(store.touch(&old, &ann(), HOUR * 2).await.unwrap());
     let id = SessionId::generate().unwrap();
     assert!(store.rename(&old, &id).await.unwrap());
     assert!(store.load(&old).await.unwrap().is_none());
@@ -68,7 +69,7 @@ async fn with_a_client_of_ones_own_connected_before_or_after() {
     let store = RedisStore::from_client(client.clone());
     let mut early = store.changes().unwrap();
     client.init().await.unwrap();
-    until_reported(&mut early, &Change::Lagged).await;
+    until_reported(&mut early, &Change::Resync).await;
     works(&store, delete).await;
 }
 
@@ -311,9 +312,9 @@ async fn one_node_of_a_cluster_goes_and_comes_back() {
     must_load(&store, &id).await;
     let owner = cluster.owner(&key(&id));
     cluster.masters[owner].kill();
-    until_reported(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Disconnected).await;
     cluster.masters[owner].restart().await;
-    until_reported(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Resync).await;
     answers_again(&store, &id).await;
     every_master_reports(&cluster, &store, &mut feed).await;
 }
@@ -325,8 +326,8 @@ async fn one_connection_to_a_cluster_is_killed() {
     let mut feed = feed(&store).await;
     for nth in 0..3 {
         cluster.masters[nth].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
-        until_reported(&mut feed, &Change::Lost).await;
-        until_reported(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Disconnected).await;
+        until_reported(&mut feed, &Change::Resync).await;
         every_master_reports(&cluster, &store, &mut feed).await;
     }
 }
@@ -388,9 +389,9 @@ async fn one_master_hangs_and_the_others_answer() {
     cluster.masters[0].cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     // The first script of all, and tracking after the reconnection.
     let _ = store.save(&id, &ann(), &record.revision).await;
-    until_reported(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Disconnected).await;
     answers_again(&store, &id).await;
-    until_reported(&mut feed, &Change::Lagged).await;
+    until_reported(&mut feed, &Change::Resync).await;
     answers_again(&store, &id).await;
 }
 
@@ -460,7 +461,7 @@ async fn of_a_pool_one_client_that_is_closed_is_a_loss() {
     let store = RedisStore::from_pool(&pool);
     let mut feed = feed(&store).await;
     pool.clients()[0].quit().await.unwrap();
-    until_reported(&mut feed, &Change::Lost).await;
+    until_reported(&mut feed, &Change::Disconnected).await;
 }
 
 /// Nobody asks anything meanwhile: what was known of its sessions is uncertain all the same.
@@ -471,9 +472,9 @@ async fn one_node_of_a_cluster_hangs() {
     let mut feed = feed(&store).await;
     for node in &cluster.masters {
         node.freeze();
-        until_reported(&mut feed, &Change::Lost).await;
+        until_reported(&mut feed, &Change::Disconnected).await;
         node.thaw();
-        until_reported(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Resync).await;
         let id = created_at(&store, node).await;
         must_load(&store, &id).await;
         node.cli(&["DEL", &key(&id)]);
@@ -507,7 +508,7 @@ async fn a_replica_of_a_cluster_takes_over() {
         soon("a report", feed.next()).await.unwrap();
         answers_again(&store, &id).await;
         assert!(store.load(&id).await.unwrap().is_none());
-        until_reported(&mut feed, &Change::Lagged).await;
+        until_reported(&mut feed, &Change::Resync).await;
         let again = created_at(&store, &replica).await;
         must_load(&store, &again).await;
         replica.cli(&["DEL", &key(&again)]);

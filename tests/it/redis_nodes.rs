@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use socketioxide_session::{RedisStore, Session, StoreErrorKind, UpdateError};
+use socketioxide_session::{RedisStore, Session, UpdateError, store::StoreErrorKind};
 
 use crate::support::{
     redis::Redis,

@@ -10,8 +10,9 @@ use std::{
 
 use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{
-    EndReason, ExtractError, Handshake, Session, SessionId, SessionIdExtractor, StoreErrorKind,
-    UpdateError,
+    EndReason, Session, SessionId, SessionIdExtractor, UpdateError,
+    extractor::{ExtractError, Handshake},
+    store::StoreErrorKind,
     testing::{Call, Fault},
 };
 

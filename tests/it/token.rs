@@ -1,6 +1,6 @@
 //! What a client can send as a token. (What is inside of one is tested beside its code.)
 
-use socketioxide_session::{EncryptedToken, SessionIdExtractor as _, TokenOptions};
+use socketioxide_session::{EncryptedToken, SessionIdExtractor as _, extractor::TokenOptions};
 
 use crate::support::{
     check::Brings,

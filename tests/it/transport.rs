@@ -9,7 +9,10 @@ use std::{
 
 use socketioxide::extract::SocketRef;
 use socketioxide_session::{
-    OriginPolicy, Session, SessionIdExtractor as _, SessionLayer, StoreErrorKind,
+    Session, SessionIdExtractor as _,
+    extractor::OriginPolicy,
+    http::SessionLayer,
+    store::StoreErrorKind,
     testing::{Call, Fault},
 };
 use tokio::{
@@ -29,14 +32,14 @@ type Fields<'a> = Vec<(&'a str, &'a [u8])>;
 
 /// The ways to have the layer with the `sid` bound.
 const BINDING: [fn(SessionLayer<User>) -> SessionLayer<User>; 2] =
-    [|layer| layer, SessionLayer::gate];
+    [|layer| layer, SessionLayer::reject_unauthenticated];
 
 /// The ways to have Socket.IO's own openness.
 fn open_setups() -> [Setup; 3] {
     [
         Setup::new().without_layer(),
         Setup::new().layer(SessionLayer::insecure_unbound_sid),
-        Setup::new().layer(|layer| layer.gate().insecure_unbound_sid()),
+        Setup::new().layer(|layer| layer.reject_unauthenticated().insecure_unbound_sid()),
     ]
 }
 
@@ -539,7 +542,7 @@ async fn a_session_may_connect_as_often_as_it_likes() {
 
 async fn gated() -> Server {
     Setup::new()
-        .layer(SessionLayer::gate)
+        .layer(SessionLayer::reject_unauthenticated)
         .extractor(|cookie, token| {
             let policy = OriginPolicy::same_origin().allow_origin("https://app.example.com");
             let cookie = cookie.clone().origin_policy(policy.unwrap());

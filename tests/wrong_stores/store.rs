@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::stream;
 use parking_lot::Mutex;
 use socketioxide_session::{
-    Change, Changes, Created, Record, Revision, Saved, SessionId, SessionStore, StoreError,
-    StoreErrorKind,
+    SessionId, SessionStore, StoreError,
+    store::{Change, Changes, Created, Record, Revision, Saved, StoreErrorKind},
     testing::{SampleData, TestData},
 };
 use tokio::{sync::broadcast, task::yield_now, time::Instant};
@@ -197,7 +197,12 @@ impl SessionStore for WrongStore {
         Ok(Saved::Saved(revision.into()))
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+    async fn touch(
+        &self,
+        id: &SessionId,
+        _: &Self::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
         let mut shared = self.shared.lock();
         let expires = Instant::now() + ttl;
         let key = self.key(id);

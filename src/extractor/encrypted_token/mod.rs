@@ -20,7 +20,7 @@ use self::{
 };
 use super::{ExtractError, InvalidCredential, SessionIdExtractor};
 use crate::{
-    handshake::{Auth, Handshake},
+    handshake::{Auth, Handshake, Stage},
     id::SessionId,
     key::{Keyring, RandomnessError, SecretKey},
 };
@@ -55,7 +55,7 @@ const RESERVED: [&str; 6] = ["EIO", "b64", "j", "sid", "t", "transport"];
 ///
 /// Prefer the `auth` payload: the JavaScript client calls an `auth` *function* afresh on every
 /// reconnect, while a token in the query is repeated in each URL, expires, and ends up in access
-/// logs (see [`redact_uri`](crate::redact_uri)). A token is a bearer credential, good any number of
+/// logs (see [`redact_uri`](crate::http::redact_uri)). A token is a bearer credential, good any number of
 /// times until it expires: serve it with `Cache-Control: no-store`.
 #[derive(Clone)]
 pub struct EncryptedToken {
@@ -256,7 +256,7 @@ impl SessionIdExtractor for EncryptedToken {
             return Err(ExtractError::NoToken);
         }
         let token = self.find(handshake)?;
-        let now = (!handshake.is_continuation()).then(unix_now);
+        let now = (handshake.stage() != Stage::Continuing).then(unix_now);
         Ok(self.open(token, handshake.namespace(), now)?)
     }
 }

@@ -241,7 +241,7 @@ fn another_name_audience_or_namespace_is_refused() {
     let handshake = Handshake::from_parts(&parts);
     assert!(tokens.extract(&handshake.with_namespace("/admin")).is_ok());
     assert!(
-        tokens.extract(&handshake.as_transport()).is_ok(),
+        tokens.extract(&handshake.as_opening()).is_ok(),
         "no namespace is known yet"
     );
     let ordinary = tokens.extract(&handshake);
@@ -284,9 +284,9 @@ fn when_a_transport_goes_on_the_time_does_not_matter_and_all_else_does() {
     let expired = sealed(&tokens, &claims(1_000_000, 1_000_060));
     let extract = |token: &str, continues: bool| {
         let parts = parts(&format!("&token={token}"));
-        let handshake = Handshake::from_parts(&parts).as_transport();
+        let handshake = Handshake::from_parts(&parts).as_opening();
         if continues {
-            tokens.extract(&handshake.as_continuation())
+            tokens.extract(&handshake.at(Stage::Continuing))
         } else {
             tokens.extract(&handshake)
         }

@@ -236,11 +236,11 @@ fn an_admission_against_a_deletion_while_the_feed_is_broken() {
     let runs = explore(async |explorer, runs| {
         let run = Run::new(true);
         let delete = async {
-            run.store.tell(&Change::Lost);
+            run.store.tell(&Change::Disconnected);
             step().await;
             run.store.sessions.lock().remove(&run.id);
             step().await;
-            run.store.tell(&Change::Lagged);
+            run.store.tell(&Change::Resync);
         };
         let actors = vec![Actor::new(run.admit()), Actor::new(delete)];
         interleave(explorer, actors).await;

@@ -98,7 +98,7 @@ impl SessionStore for SteppedStore {
         Ok(saved)
     }
 
-    async fn touch(&self, _: &SessionId, _: Duration) -> Result<bool, StoreError> {
+    async fn touch(&self, _: &SessionId, _: &Self::Data, _: Duration) -> Result<bool, StoreError> {
         unreachable!("no actor touches")
     }
 

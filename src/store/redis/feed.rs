@@ -47,7 +47,7 @@ const TRACK: &[&str] = &["CLIENT", "TRACKING", "ON"];
 pub(super) fn changes(clients: &[Client], prefix: &Arc<str>) -> Option<Changes> {
     let runtime = Handle::try_current().ok()?;
     let (sender, receiver) = unbounded_channel();
-    let _ = sender.send(Change::Lost);
+    let _ = sender.send(Change::Disconnected);
     let down = Arc::new(Mutex::new(clients.len()));
     for client in clients {
         let follower = Follower {
@@ -174,14 +174,14 @@ impl Follower {
         if !std::mem::replace(&mut self.is_down, true) {
             *down += 1;
         }
-        self.send(Change::Lost);
+        self.send(Change::Disconnected);
     }
 
     /// Some reports were not read in time. While a client is down, its return will say so.
     fn skipped(&self) {
         let down = self.down.lock();
         if *down == 0 {
-            self.send(Change::Lagged);
+            self.send(Change::Resync);
         }
     }
 
@@ -190,7 +190,7 @@ impl Follower {
         if std::mem::replace(&mut self.is_down, false) {
             *down -= 1;
             if *down == 0 {
-                self.send(Change::Lagged);
+                self.send(Change::Resync);
             }
         }
     }
@@ -241,18 +241,18 @@ mod tests {
         one.skipped();
         assert_eq!(told(), None);
         other.up();
-        assert_eq!(told(), Some(Change::Lagged));
+        assert_eq!(told(), Some(Change::Resync));
         one.skipped();
-        assert_eq!(told(), Some(Change::Lagged));
+        assert_eq!(told(), Some(Change::Resync));
         one.lost();
         one.lost();
         other.skipped();
         other.up();
-        assert_eq!(told(), Some(Change::Lost));
-        assert_eq!(told(), Some(Change::Lost));
+        assert_eq!(told(), Some(Change::Disconnected));
+        assert_eq!(told(), Some(Change::Disconnected));
         assert_eq!(told(), None);
         one.up();
-        assert_eq!(told(), Some(Change::Lagged));
+        assert_eq!(told(), Some(Change::Resync));
         assert_eq!(told(), None);
     }
 }

@@ -50,7 +50,7 @@ const MAX_WAITING: usize = 10_000;
 ///   brings back; a command that arrives late, after its time is up, finds that as any other does.
 /// - Changes are reported with RESP3 `CLIENT TRACKING` on the connections that read: whoever made
 ///   them, and without any configuration of the server. Without RESP3 nothing is reported, and the
-///   bridge asks again every [`revalidate_every`](crate::SessionBridgeBuilder::revalidate_every).
+///   bridge asks again every [`revalidate_every`](crate::bridge::SessionBridgeBuilder::revalidate_every).
 ///   `FLUSHALL` is not reported; it is found then too.
 /// - In a cluster, two ids lie on two servers, so a renaming copies first, and then deletes the old
 ///   one if that has not changed meanwhile. When nobody knows whether that was done, as no answer came
@@ -203,7 +203,7 @@ where
         })
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+    async fn touch(&self, id: &SessionId, _: &T, ttl: Duration) -> Result<bool, StoreError> {
         let (client, _room) = self.client()?;
         let touched = commands::touch(client, &self.key(id), ttl).await;
         touched.map_err(unavailable)

@@ -146,7 +146,9 @@ where
             .await;
         law.check(saved == Saved::Gone, "a deleted session was saved");
         delete_then_create(law, &*store).await;
-        let touched = law.call("touch", store.touch(&id, LONG)).await;
+        let touched = law
+            .call("touch", store.touch(&id, &record.data, LONG))
+            .await;
         law.check(!touched, "a deleted session was touched");
         law.check(
             law.load(&*store, &id).await.is_none(),

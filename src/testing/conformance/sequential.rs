@@ -46,7 +46,7 @@ where
         .call("save", store.save(&id, &data, &record.revision))
         .await;
     law.check(saved == Saved::Gone, "an expired session was saved");
-    let touched = law.call("touch", store.touch(&id, LONG)).await;
+    let touched = law.call("touch", store.touch(&id, &data, LONG)).await;
     law.check(!touched, "an expired session was touched");
     let new = SessionId::generate().expect("randomness");
     let renamed = law.call("rename", store.rename(&id, &new)).await;
@@ -142,7 +142,7 @@ where
         );
     }
     let id = SessionId::generate().expect("randomness");
-    let touched = law.call("touch", store.touch(&id, LONG)).await;
+    let touched = law.call("touch", store.touch(&id, &data, LONG)).await;
     law.check(!touched, "touch did not say that there is none");
     law.check(
         law.load(&*store, &id).await.is_none(),
@@ -159,7 +159,7 @@ where
     let data = S::Data::sample(1, "touched");
     let id = law.create(&*store, &data, LONG).await;
     let before = law.must_load(&*store, &id).await;
-    let touched = law.call("touch", store.touch(&id, SHORT)).await;
+    let touched = law.call("touch", store.touch(&id, &data, SHORT)).await;
     law.check(touched, "touch did not say that the session exists");
     let after = law.must_load(&*store, &id).await;
     law.check(
@@ -170,7 +170,7 @@ where
         *after.data == data && after.revision == before.revision,
         "touch changed the data or its revision",
     );
-    let touched = law.call("touch", store.touch(&id, LONG * 3)).await;
+    let touched = law.call("touch", store.touch(&id, &data, LONG * 3)).await;
     law.check(touched, "touch did not say that the session exists");
     let after = law.must_load(&*store, &id).await;
     law.check(
@@ -265,7 +265,7 @@ where
     reported(law, &mut feed, &[&id], "a save").await;
 
     armed(law, &*store, &mut feed, &[&id]).await;
-    law.call("touch", store.touch(&id, LONG * 2)).await;
+    law.call("touch", store.touch(&id, &data, LONG * 2)).await;
     reported(law, &mut feed, &[&id], "a touch").await;
 
     let new = SessionId::generate().expect("randomness");
@@ -294,8 +294,8 @@ async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[
 /// A feed may begin with `Lost`; then it is ready when it says `Lagged`.
 async fn ready(feed: &mut Changes) {
     let lost = tokio::time::timeout(SHORT, feed.next()).await;
-    if matches!(lost, Ok(Some(Change::Lost))) {
-        let back = async { while !matches!(feed.next().await, Some(Change::Lagged) | None) {} };
+    if matches!(lost, Ok(Some(Change::Disconnected))) {
+        let back = async { while !matches!(feed.next().await, Some(Change::Resync) | None) {} };
         let _ = tokio::time::timeout(DEADLINE, back).await;
     }
 }
@@ -333,7 +333,7 @@ where
     for id in [&missing, &existing] {
         law.load(&*store, id).await;
         let _ = law.call("save", store.save(id, &data, &revision)).await;
-        law.call("touch", store.touch(id, LONG)).await;
+        law.call("touch", store.touch(id, &data, LONG)).await;
         let new = SessionId::generate().expect("randomness");
         law.call("rename", store.rename(id, &new)).await;
         law.call("delete", store.delete(id)).await;
@@ -364,7 +364,7 @@ where
     let data = &before.data;
     refused(law, "create", store.create(&missing, data, LONG).await);
     refused(law, "save", store.save(&id, data, &before.revision).await);
-    refused(law, "touch", store.touch(&id, LONG * 100).await);
+    refused(law, "touch", store.touch(&id, &data, LONG * 100).await);
     refused(law, "rename", store.rename(&id, &missing).await);
     refused(law, "delete", store.delete(&id).await);
     let after = law.must_load(&store, &id).await;

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use socketioxide_session::{
-    Change, Changes, Created, Record, RedisStore, Revision, Saved, SessionId, SessionStore,
-    StoreError,
+    RedisStore, SessionId, SessionStore, StoreError,
+    store::{Change, Changes, Created, Record, Revision, Saved},
 };
 
 use super::{server::User, soon};
@@ -393,8 +393,8 @@ pub(crate) fn key(id: &SessionId) -> String {
 /// The feed, once it is up.
 pub(crate) async fn feed(store: &RedisStore<User>) -> Changes {
     let mut feed = store.changes().unwrap();
-    assert_eq!(feed.next().await, Some(Change::Lost));
-    until_reported(&mut feed, &Change::Lagged).await;
+    assert_eq!(feed.next().await, Some(Change::Disconnected));
+    until_reported(&mut feed, &Change::Resync).await;
     feed
 }
 
@@ -457,8 +457,13 @@ where
         self.store.save(id, data, expected).await
     }
 
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
-        self.store.touch(id, ttl).await
+    async fn touch(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.store.touch(id, data, ttl).await
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {

@@ -17,8 +17,9 @@ use socketioxide::{
 };
 use socketioxide_session::{
     EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionBridgeBuilder, SessionId, SessionIdExtractor, SessionLayer, SessionStore,
-    SignedCookie,
+    SessionBridge, SessionId, SessionIdExtractor, SessionStore, SignedCookie,
+    bridge::SessionBridgeBuilder,
+    http::SessionLayer,
     testing::{Call, Faults, FaultyStore},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -83,8 +84,8 @@ impl DynExtractor {
 impl SessionIdExtractor for DynExtractor {
     fn extract(
         &self,
-        handshake: &socketioxide_session::Handshake<'_>,
-    ) -> Result<SessionId, socketioxide_session::ExtractError> {
+        handshake: &socketioxide_session::extractor::Handshake<'_>,
+    ) -> Result<SessionId, socketioxide_session::extractor::ExtractError> {
         self.0.extract(handshake)
     }
 }
