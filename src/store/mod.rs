@@ -269,6 +269,10 @@ pub struct Capabilities {
     pub delete: bool,
     /// [`sessions_of_user`](SessionStore::sessions_of_user).
     pub user_index: bool,
+    /// Other programs write the records. One that stops decoding then ends its sockets at once,
+    /// while the record of a rolling deployment keeps its last value until
+    /// [`max_stale`](crate::bridge::SessionBridgeBuilder::max_stale).
+    pub foreign_records: bool,
 }
 
 impl Default for Capabilities {
@@ -280,6 +284,7 @@ impl Default for Capabilities {
             rename: true,
             delete: true,
             user_index: false,
+            foreign_records: false,
         }
     }
 }
