@@ -169,7 +169,9 @@ fn resolve(c: &mut Criterion) {
         .build()
         .unwrap();
     let cookie = SignedCookie::new("sid", &keys()).unwrap();
-    let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new()).build();
+    let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new())
+        .build()
+        .unwrap();
     let session = runtime.block_on(sessions.create("Ann".to_owned())).unwrap();
     let issued = cookie.issue(session.id());
     let parts = parts("/", &format!("{}={}", issued.name(), issued.value()));

@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store().await?)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
-        .build();
+        .build()?;
 
     let (socket_layer, io) = SocketIo::new_layer();
     io.ns("/", on_connect.with(sessions.require().on_end(say_why)));

@@ -84,14 +84,16 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         );
         let made = self.run(move |sql| {
             sql.execute(&format!("DELETE FROM session WHERE expires <= {NOW}"), [])?;
-            let insert =
-                format!("INSERT OR IGNORE INTO session VALUES (?1, ?2, random(), {NOW} + ?3)");
-            sql.execute(&insert, params![id, data, ttl])
+            let insert = format!(
+                "INSERT OR IGNORE INTO session VALUES (?1, ?2, random(), {NOW} + ?3) RETURNING revision"
+            );
+            let revision = |row: &rusqlite::Row<'_>| row.get(0);
+            sql.query_row(&insert, params![id, data, ttl], revision).optional()
         });
-        Ok(if made.await? == 1 {
-            Created::Created
-        } else {
-            Created::Taken
+        let revision: Option<i64> = made.await?;
+        Ok(match revision {
+            Some(revision) => Created::Created(revision.cast_unsigned().into()),
+            None => Created::Taken,
         })
     }
 

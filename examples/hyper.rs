@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = MemoryStore::<User>::new();
     let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
-        .build();
+        .build()?;
 
     let (socket_layer, io) = SocketIo::new_layer();
     io.ns("/", on_connect.with(sessions.require().on_end(say_why)));

@@ -21,7 +21,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let keys = Keyring::new(SecretKey::generate()?);
 //! let cookie = SignedCookie::new("__Host-sid", &keys)?;
-//! let sessions = SessionBridge::builder(cookie, MemoryStore::<User>::new()).build();
+//! let sessions = SessionBridge::builder(cookie, MemoryStore::<User>::new()).build()?;
 //!
 //! let (socket_layer, io) = SocketIo::new_layer();
 //! io.ns("/", on_connect.with(sessions.require()));
@@ -60,10 +60,10 @@
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
+mod blocking;
 pub mod bridge;
 pub mod extractor;
 mod handshake;
-mod hook;
 pub mod http;
 pub mod id;
 pub mod key;
@@ -84,7 +84,7 @@ pub use extractor::fuzzing;
 pub use extractor::{EncryptedToken, SessionIdExtractor, SignedCookie};
 pub use id::SessionId;
 pub use key::{Keyring, SecretKey};
-pub use live::{EndReason, UpdateError};
+pub use live::{EndReason, TryUpdateError, UpdateError};
 pub use rejection::SessionRejection;
 pub use session::{MaybeSession, Session};
 #[cfg(feature = "redis")]

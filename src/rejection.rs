@@ -67,12 +67,20 @@ impl SessionRejection {
     #[must_use]
     pub fn fingerprint(&self) -> Option<&str> {
         match self {
-            Self::NoSession(NoSessionReason::Gone { fingerprint }) => Some(fingerprint),
+            Self::NoSession(
+                NoSessionReason::Gone { fingerprint }
+                | NoSessionReason::Unreadable { fingerprint, .. }
+                | NoSessionReason::Revoked { fingerprint },
+            ) => Some(fingerprint),
             _ => None,
         }
     }
 
-    /// The client is nobody yet: nothing came, or nothing that (still) names a session.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden(_))
+    }
+
+    /// The client has no session: no credential came, or none that (still) names a session.
     pub(crate) fn is_anonymous(&self) -> bool {
         matches!(self, Self::NoCookie | Self::NoToken | Self::NoSession(_))
     }
@@ -90,6 +98,9 @@ impl From<ExtractError> for SessionRejection {
             ExtractError::NoCookie => Self::NoCookie,
             ExtractError::NoToken => Self::NoToken,
             ExtractError::Invalid(invalid) => Self::NoSession(NoSessionReason::Invalid(invalid)),
+            ExtractError::Several(_) => {
+                Self::NoSession(NoSessionReason::Invalid(InvalidCredential::Ambiguous))
+            }
             ExtractError::Forbidden(reason) => Self::Forbidden(reason),
         }
     }
@@ -104,7 +115,9 @@ impl From<StoreError> for SessionRejection {
 impl From<UpdateError> for SessionRejection {
     fn from(error: UpdateError) -> Self {
         match error {
-            UpdateError::Gone => Self::NoSession(NoSessionReason::Ended),
+            UpdateError::Gone | UpdateError::Unreadable(_) => {
+                Self::NoSession(NoSessionReason::Ended)
+            }
             UpdateError::Contended => {
                 Self::StoreError(StoreError::new(StoreErrorKind::Unavailable, error))
             }
@@ -126,10 +139,21 @@ pub enum NoSessionReason {
         /// The [fingerprint](SessionId::fingerprint) of the id.
         fingerprint: String,
     },
-    /// The transport was refused so often that the store is asked for it no more; see
-    /// [`SessionLayer`](crate::http::SessionLayer).
-    #[error("the transport was refused too often")]
-    TooManyAttempts,
+    /// The session exists, and its record can't be decoded.
+    #[error("the stored session can't be decoded")]
+    Unreadable {
+        /// The [fingerprint](SessionId::fingerprint) of the id.
+        fingerprint: String,
+        /// What the store reported, with the path of the field.
+        #[source]
+        error: StoreError,
+    },
+    /// [`verify`](crate::bridge::SessionBridgeBuilder::verify) refused the session.
+    #[error("the application refused the session")]
+    Revoked {
+        /// The [fingerprint](SessionId::fingerprint) of the id.
+        fingerprint: String,
+    },
     /// A request named the `sid` of a transport that belongs to a session, and brought a credential
     /// of another one. (The client sees that nobody has that `sid`.)
     #[error("the sid belongs to another session")]

@@ -1,7 +1,9 @@
 //! The handle on a session that handlers get.
 
 use std::{
+    convert::Infallible,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -9,172 +11,244 @@ use tokio::time::Instant;
 
 use crate::{
     id::SessionId,
-    live::{Attachment, EndReason, Live, UpdateError, View},
+    live::{Attachment, EndReason, LiveSessions, LiveSocket, TryUpdateError, UpdateError, View},
     store::StoreError,
 };
 
-/// A session: what it holds, and what can be done with it.
+/// A session: its data, and what can be done with it.
 ///
 /// It is an extractor in axum handlers and in all handlers of socketioxide, and cheap to clone.
-/// [`data`](Self::data) is what was known when the handle was made; in a long task, ask for the
+/// [`data`](Self::data) is what was known when the handle was made; in a long task, use
 /// [`latest`](Self::latest).
 ///
-/// A handle keeps nothing alive: the session ends when it is [ended](Self::end) or expires.
+/// A handle does not keep the session alive: it ends when it is [ended](Self::end) or expires.
+///
+/// ```
+/// use socketioxide::extract::AckSender;
+/// use socketioxide_session::Session;
+///
+/// # #[derive(Clone)] struct User { visits: u32 }
+/// async fn visit(session: Session<User>, ack: AckSender) {
+///     let updated = session.update(|user| user.visits += 1).await;
+///     ack.send(&updated.map(|session| session.data().visits).ok()).ok();
+/// }
+/// # let _ = visit;
+/// ```
+#[must_use = "an update or a rotation returns the handle that is current; the old one stays as it was"]
 pub struct Session<T: Send + Sync + 'static> {
-    live: Live<T>,
-    id: SessionId,
+    sessions: LiveSessions<T>,
     view: View<T>,
+    /// The socket whose handler got this handle.
+    socket: Option<Arc<dyn LiveSocket>>,
 }
 
 impl<T: Send + Sync + 'static> Session<T> {
-    pub(crate) fn new(live: Live<T>, id: SessionId, view: View<T>) -> Self {
-        Self { live, id, view }
+    pub(crate) fn new(sessions: LiveSessions<T>, view: View<T>) -> Self {
+        Self {
+            sessions,
+            view,
+            socket: None,
+        }
     }
 
     /// The handle of a socket on its session.
     pub(crate) fn of(attachment: &Attachment<T>) -> Self {
-        let id = attachment.id().clone();
-        Self::new(attachment.live().clone(), id, attachment.view())
+        Self {
+            sessions: attachment.sessions().clone(),
+            view: attachment.view(),
+            socket: Some(attachment.socket().clone()),
+        }
     }
 
     /// The id. It is a secret.
     #[must_use]
     pub fn id(&self) -> &SessionId {
-        &self.id
+        self.view.entry.id()
     }
 
-    /// What the session holds, as of when this handle was made.
+    /// The data of the session, as of when this handle was made.
     #[must_use]
     pub fn data(&self) -> &T {
         &self.view.snapshot.data
     }
 
-    /// A handle on what this node knows now. Asks nobody.
-    #[must_use]
+    /// A handle on what this node knows now. Makes no call to the store.
     pub fn latest(&self) -> Self {
-        self.with(self.live.latest(&self.id, &self.view))
+        self.with(self.sessions.latest(&self.view))
     }
 
-    /// A handle on what the store holds now.
+    /// Loads the session from the store, bypassing what this node knows.
     ///
     /// # Errors
     ///
-    /// When the session has ended, or the store fails.
+    /// When the session has ended, its record can't be decoded, or the store fails.
     pub async fn reload(&self) -> Result<Self, UpdateError> {
-        let view = self.live.reload(&self.id, &self.view).await?;
-        Ok(self.with(view))
+        Ok(self.with(self.sessions.reload(&self.view).await?))
     }
 
-    /// When the session expires, as this handle knows; `None`: never.
+    /// When the session expires, as of when this handle was made; `None`: never.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let left = self
-            .view
-            .snapshot
-            .deadline?
-            .saturating_duration_since(Instant::now());
-        SystemTime::now().checked_add(left)
+        SystemTime::now().checked_add(self.expires_in()?)
     }
 
-    /// The room that every socket of this session joins, in each of its namespaces:
+    /// The room that every socket of this session joins, in each of its namespaces.
+    ///
     /// `io.to(session.room()).emit(…)` reaches all tabs, on all nodes when an adapter is used. It is
     /// the same on all nodes, and does not reveal the id.
     #[must_use]
     pub fn room(&self) -> String {
-        self.id.room()
+        self.id().room()
     }
 
-    /// Changes what the session holds, and gives a handle on it.
+    /// Changes the data, and returns a handle on the session with it.
     ///
-    /// This is a compare-and-swap: `f` gets what the store holds, is called again when somebody else
-    /// was faster, and nobody's change is overwritten. Updates of one session on one node queue. The
-    /// next handler on this node sees the change at once, those on other nodes when they are told.
+    /// This is a compare-and-swap: `f` gets what the store holds, is called again when another writer
+    /// was faster, and overwrites no other change. Updates of one session queue on one node, for up
+    /// to five seconds. The next handler on this node sees the change at once; those on other nodes
+    /// see it after the store's report.
     ///
     /// # Errors
     ///
     /// - [`Gone`](UpdateError::Gone): the session has ended. It is not brought back.
-    /// - [`Contended`](UpdateError::Contended): others kept being faster, for five seconds.
-    /// - [`Store`](UpdateError::Store): the store failed. The change may have happened.
-    pub async fn update(&self, f: impl FnMut(&mut T)) -> Result<Self, UpdateError>
+    /// - [`Contended`](UpdateError::Contended): other writers kept being faster, for five seconds.
+    /// - [`Unreadable`](UpdateError::Unreadable): the stored record can't be decoded. Nothing is saved.
+    /// - [`Store`](UpdateError::Store): the store failed. The change may have taken effect.
+    pub async fn update(&self, mut f: impl FnMut(&mut T)) -> Result<Self, UpdateError>
     where
         T: Clone,
     {
-        let view = self.live.update(&self.id, &self.view, f).await?;
-        Ok(self.with(view))
+        let change = |data: &mut T| {
+            f(data);
+            Ok::<_, Infallible>(())
+        };
+        match self.try_update(change).await {
+            Ok((session, ())) => Ok(session),
+            Err(TryUpdateError::Update(error)) => Err(error),
+            Err(TryUpdateError::Refused(never)) => match never {},
+        }
     }
 
-    /// Lets the session live for another whole
-    /// [`ttl`](crate::bridge::SessionBridgeBuilder::ttl) from now. A longer life is not shortened.
+    /// As [`update`](Self::update), with a closure that may refuse the change, and that returns a
+    /// value beside it.
+    ///
+    /// An error of the closure saves nothing, and is returned. Before that, the closure is called with
+    /// what the store holds, if its first call got what this node knew.
+    ///
+    /// ```
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// # #[derive(Clone)] struct User { credits: u32 }
+    /// # #[derive(Debug)] struct TooFew;
+    /// async fn buy(session: Session<User>, price: u32) -> Option<u32> {
+    ///     let bought = session.try_update(|user| {
+    ///         user.credits = user.credits.checked_sub(price).ok_or(TooFew)?;
+    ///         Ok::<_, TooFew>(user.credits)
+    ///     });
+    ///     bought.await.ok().map(|(_session, left)| left)
+    /// }
+    /// # let _ = buy;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](TryUpdateError::Refused) with the error of the closure, and as `update`.
+    pub async fn try_update<R, E>(
+        &self,
+        f: impl FnMut(&mut T) -> Result<R, E>,
+    ) -> Result<(Self, R), TryUpdateError<E>>
+    where
+        T: Clone,
+    {
+        let (view, value) = self.sessions.update(&self.view, f).await?;
+        Ok((self.with(view), value))
+    }
+
+    /// Extends the lifetime to another whole [`ttl`](crate::bridge::SessionBridgeBuilder::ttl) from
+    /// now. A longer lifetime is not shortened.
     ///
     /// # Errors
     ///
     /// When the session has ended, or the store fails.
-    pub async fn touch(&self) -> Result<(), UpdateError> {
-        self.live.touch(&self.id, &self.view).await
+    pub async fn touch(&self) -> Result<Self, UpdateError> {
+        Ok(self.with(self.sessions.touch(&self.view, None).await?))
     }
 
-    /// Ends the session: a logout. Its sockets are closed, on every node that is told.
+    /// Extends the lifetime to `ttl` from now, if that is longer than what is left.
+    ///
+    /// # Errors
+    ///
+    /// When the session has ended, or the store fails.
+    pub async fn touch_for(&self, ttl: Duration) -> Result<Self, UpdateError> {
+        Ok(self.with(self.sessions.touch(&self.view, Some(ttl)).await?))
+    }
+
+    /// Ends the session: a logout. Its sockets are disconnected, on every node.
+    ///
+    /// On the handle of a session that was rotated on this node, it ends the session under its new
+    /// id. On another node, the end of the old id after a rotation ends nothing.
     ///
     /// # Errors
     ///
     /// When the store fails. The session has ended on this node all the same: its sockets here are
-    /// closed and its id is refused, and the deletion is tried again until it succeeds or the session
-    /// has expired.
+    /// disconnected and its id is refused, and the deletion is retried until the store confirms it.
     pub async fn end(&self) -> Result<(), StoreError> {
-        self.live.end(&self.id).await
+        self.sessions.end(&self.view.entry).await
+    }
+
+    /// Disconnects the sockets of this session on this node. The session itself goes on, and its
+    /// clients may connect again.
+    pub fn disconnect(&self) {
+        self.sessions.disconnect(&self.view.entry);
     }
 
     /// Whether the session has ended, as far as this node knows.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.live.end_reason(&self.id, &self.view).is_some()
+        self.sessions.end_reason(&self.view).is_some()
     }
 
-    /// Waits until the session has ended, and says why. While somebody waits, this node keeps an eye
-    /// on the session.
-    pub async fn ended(&self) -> EndReason {
-        match self.live.end_reason(&self.id, &self.view) {
-            Some(reason) => reason,
-            None => self.live.ended(&self.id, &self.view).await,
-        }
-    }
-
-    /// Waits until the session holds something else than this handle knows, and lets the handle know
-    /// it. While somebody waits, this node keeps an eye on the session.
+    /// Waits until the session has ended, and returns why. Meanwhile the session is live on this node.
     ///
-    /// To push changes to a client, wait in a task, and abort it when the socket disconnects: else it
-    /// waits for as long as the session lives.
+    /// The handle of a socket waits for at most two seconds longer than its socket lives, and returns
+    /// [`SocketClosed`](EndReason::SocketClosed) then.
+    pub async fn ended(&self) -> EndReason {
+        self.sessions.ended(&self.view, self.socket.as_ref()).await
+    }
+
+    /// Waits until the data differs from that of this handle, and updates the handle. Meanwhile the
+    /// session is live on this node.
+    ///
+    /// To push changes to a client, wait in a task. It ends with the session, and at most two seconds
+    /// after the socket of the handle.
     ///
     /// ```
     /// # use socketioxide::extract::SocketRef;
     /// # use socketioxide_session::Session;
     /// async fn on_connect(socket: SocketRef, mut session: Session<String>) {
-    ///     let client = socket.clone();
-    ///     let pushes = tokio::spawn(async move {
+    ///     tokio::spawn(async move {
     ///         while session.changed().await.is_ok() {
-    ///             client.emit("session", session.data()).ok();
+    ///             socket.emit("session", session.data()).ok();
     ///         }
-    ///     })
-    ///     .abort_handle();
-    ///     socket.on_disconnect(async move || pushes.abort());
+    ///     });
     /// }
     /// # socketioxide::SocketIo::new_layer().1.ns("/", on_connect);
     /// ```
     ///
     /// # Errors
     ///
-    /// When the session has ended.
+    /// When the session has ended, or the socket of this handle has disconnected.
     pub async fn changed(&mut self) -> Result<(), EndReason> {
-        self.view = match self.live.end_reason(&self.id, &self.view) {
-            Some(reason) => return Err(reason),
-            None => self.live.changed(&self.id, &self.view).await?,
-        };
+        self.view = self
+            .sessions
+            .changed(&self.view, self.socket.as_ref())
+            .await?;
         Ok(())
     }
 
-    /// Somebody uses the session.
+    /// The session is used.
     pub(crate) fn used(&self) {
-        self.live.used(&self.id, &self.view.snapshot);
+        self.sessions.used(&self.view);
     }
 
     pub(crate) fn view(&self) -> &View<T> {
@@ -182,7 +256,16 @@ impl<T: Send + Sync + 'static> Session<T> {
     }
 
     fn with(&self, view: View<T>) -> Self {
-        Self::new(self.live.clone(), self.id.clone(), view)
+        Self {
+            sessions: self.sessions.clone(),
+            view,
+            socket: self.socket.clone(),
+        }
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        let deadline = self.view.snapshot.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -192,21 +275,14 @@ impl<T: Send + Sync + 'static> Clone for Session<T> {
     }
 }
 
-// Without the data, which may be anybody's secret.
+// Without the data, which may be secret.
 impl<T: Send + Sync + 'static> fmt::Debug for Session<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("id", &self.id)
+            .field("id", self.id())
             .field("expires_in", &self.expires_in())
-            .field("ended", &self.view.end.reason())
+            .field("ended", &self.view.entry.end_reason())
             .finish_non_exhaustive()
-    }
-}
-
-impl<T: Send + Sync + 'static> Session<T> {
-    fn expires_in(&self) -> Option<Duration> {
-        let deadline = self.view.snapshot.deadline?;
-        Some(deadline.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -215,6 +291,17 @@ impl<T: Send + Sync + 'static> Session<T> {
 ///
 /// `None` is a client without a session from the beginning. When the session of a socket has ended,
 /// this extractor fails as [`Session`] does; it never turns into `None`.
+///
+/// ```
+/// use socketioxide::extract::SocketRef;
+/// use socketioxide_session::MaybeSession;
+///
+/// async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<String>) {
+///     let name = session.map_or("guest".to_owned(), |session| session.data().clone());
+///     socket.emit("hello", &name).ok();
+/// }
+/// # let _ = on_lobby;
+/// ```
 #[derive(Debug)]
 pub struct MaybeSession<T: Send + Sync + 'static>(pub Option<Session<T>>);
 

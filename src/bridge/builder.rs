@@ -1,30 +1,80 @@
 //! The settings of a bridge.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use super::{Inner, OnRejection, SessionBridge, Warned};
+use super::{
+    advised::Advised,
+    error::BridgeConfigError,
+    session_bridge::{Inner, OnRejection, SessionBridge},
+    sign_ins::SignIns,
+};
 use crate::{
-    extractor::SessionIdExtractor,
-    handshake::Handshake,
-    hook::HookThread,
-    live::{Config, Live},
+    blocking::Blocking,
+    extractor::{Handshake, SessionIdExtractor},
+    live::{Config, LiveSessions, Verify, VerifyError},
     rejection::SessionRejection,
     store::{GuardedStore, SessionStore},
     transport::Transports,
 };
 
-const DAY: Duration = Duration::from_hours(24);
-/// No setting is longer: clocks can't express everything that a `Duration` can.
-const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+const DEFAULT_TTL: Duration = Duration::from_hours(24);
+const DEFAULT_REVALIDATE_EVERY: Duration = Duration::from_mins(1);
+const DEFAULT_MAX_STALE: Duration = Duration::from_mins(5);
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum interval between two touches because of activity, if not set.
+const MAX_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
+/// Maximum of every setting, because clocks can't express everything that a `Duration` can.
+const MAX: Duration = Duration::from_hours(100 * 365 * 24);
+/// Maximum number of calls of `on_rejection` at the same time.
+const MAX_REJECTION_CALLS: usize = 64;
 
-/// Builds a [`SessionBridge`].
+/// Builds a [`SessionBridge`]; made by [`SessionBridge::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = Keyring::new(SecretKey::generate()?);
+/// let cookie = SignedCookie::new("__Host-sid", &keys)?;
+/// let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new())
+///     .ttl(Duration::from_hours(12))
+///     .max_stale(Duration::from_mins(10))
+///     .build()?;
+/// # drop(sessions);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct SessionBridgeBuilder<T> {
     extractor: Box<dyn SessionIdExtractor>,
     store: Arc<dyn SessionStore<Data = T>>,
-    store_timeout: Duration,
     on_rejection: Option<Arc<OnRejection>>,
-    config: Config,
+    store_timeout: Duration,
+    ttl: Duration,
+    revalidate_every: Option<Duration>,
+    max_stale: Option<Duration>,
+    touch: Touch,
+    config: Closures<T>,
+}
+
+/// What activity does.
+#[derive(Debug, Clone, Copy)]
+enum Touch {
+    Default,
+    Every(Duration),
+    Never,
+}
+
+struct Closures<T> {
+    ttl_of: Option<Arc<dyn Fn(&T) -> Duration + Send + Sync>>,
+    max_lifetime: Option<Arc<dyn Fn(&T) -> Option<SystemTime> + Send + Sync>>,
+    verify: Option<Arc<Verify<T>>>,
 }
 
 impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
@@ -35,57 +85,155 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         Self {
             extractor: Box::new(extractor),
             store: Arc::new(store),
-            store_timeout: Duration::from_secs(2),
             on_rejection: None,
-            config: Config {
-                ttl: DAY,
-                revalidate_every: Duration::from_mins(1),
-                max_stale: Duration::from_mins(5),
-                touch_every: None,
+            store_timeout: DEFAULT_STORE_TIMEOUT,
+            ttl: DEFAULT_TTL,
+            revalidate_every: None,
+            max_stale: None,
+            touch: Touch::Default,
+            config: Closures {
+                ttl_of: None,
+                max_lifetime: None,
+                verify: None,
             },
         }
     }
 
-    /// How long a session lives after it was made or touched; a day, if not set.
+    /// Lifetime of a session after it was created or touched; a day, if not set.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.config.ttl = ttl;
+        self.ttl = ttl;
         self
     }
 
-    /// How long each call of the store may take; 2 s, if not set. A call that takes longer is
-    /// dropped, and fails with [`Timeout`](crate::store::StoreErrorKind::Timeout).
+    /// Lifetime of a session after it was created or touched, from its data: "remember me".
+    ///
+    /// Evaluated when a session is created, signed in or touched, with the newest data. A longer
+    /// answer takes effect with the next touch; a shorter one does not shorten a session that exists.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    ///
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     remember_me: bool,
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// # let cookie = SignedCookie::new("sid", &keys)?;
+    /// let sessions = SessionBridge::builder(cookie, MemoryStore::<User>::new())
+    ///     .ttl_of(|user| match user.remember_me {
+    ///         true => Duration::from_hours(30 * 24),
+    ///         false => Duration::from_hours(2),
+    ///     })
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ttl_of(mut self, ttl: impl Fn(&T) -> Duration + Send + Sync + 'static) -> Self {
+        self.config.ttl_of = Some(Arc::new(ttl));
+        self
+    }
+
+    /// When a session ends at the latest, however much it is used, from its data. `None`: no limit.
+    ///
+    /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it.
+    pub fn max_lifetime(
+        mut self,
+        latest: impl Fn(&T) -> Option<SystemTime> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.max_lifetime = Some(Arc::new(latest));
+        self
+    }
+
+    /// Timeout for each call of the store; 2 s, if not set. A call that takes longer is dropped, and
+    /// fails with [`Timeout`](crate::store::StoreErrorKind::Timeout).
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// How often the store is asked about each live session, a fifth more or less; 60 s, if not set,
-    /// and at least 10 ms. This is how soon a logout elsewhere is noticed when the store reports no
-    /// changes, or a report was lost.
+    /// Interval at which each live session is loaded again, a fifth more or less; 60 s, if not set.
+    ///
+    /// This is how soon a logout elsewhere is noticed when the store reports no changes, or a report
+    /// was lost.
     pub fn revalidate_every(mut self, interval: Duration) -> Self {
-        self.config.revalidate_every = interval.clamp(Duration::from_millis(10), LONGEST);
+        self.revalidate_every = Some(interval);
         self
     }
 
-    /// How long a live session goes on while the store can't be asked about it; 5 minutes, if not
-    /// set. Then it ends with [`StoreUnreachable`](crate::EndReason::StoreUnreachable).
+    /// How long a live session goes on while its loads fail, counted from its last good load; 5
+    /// minutes, if not set, or twice [`revalidate_every`](Self::revalidate_every) if that is longer.
+    ///
+    /// Then it ends as [`StoreUnreachable`](crate::EndReason::StoreUnreachable), or as
+    /// [`Unreadable`](crate::EndReason::Unreadable).
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
-        self.config.max_stale = max_stale.min(LONGEST);
+        self.max_stale = Some(max_stale);
         self
     }
 
-    /// Keeps a session alive that is used: an event or an HTTP request which takes it touches it, at
-    /// most once per `interval`. The touches are collected and written together. A session that
-    /// lives longer than [`ttl`](Self::ttl) is not shortened. If not set, only
-    /// [`touch`](crate::Session::touch) does.
+    /// Minimum interval between two touches of a session that is used: an event or an HTTP request
+    /// whose handler takes the session extends its lifetime. A tenth of the [`ttl`](Self::ttl) but at
+    /// most five minutes, if not set.
     pub fn touch_on_activity(mut self, interval: Duration) -> Self {
-        self.config.touch_every = Some(interval);
+        self.touch = Touch::Every(interval);
         self
     }
 
-    /// Calls `hook` for every rejection, for metrics or an audit log. It runs on a thread of its own
-    /// after the client has its answer, so it may block; when a thousand wait, further ones are
-    /// dropped with a warning. The handshake it sees has no `auth` payload.
+    /// Does not extend the lifetime of sessions that are used: only
+    /// [`touch`](crate::Session::touch) does.
+    pub fn no_touch_on_activity(mut self) -> Self {
+        self.touch = Touch::Never;
+        self
+    }
+
+    /// Asks the application whether a session may go on, with every load that admits a client or
+    /// revalidates a live session.
+    ///
+    /// `Ok(false)` refuses the session as `NO_SESSION` and ends its sockets as
+    /// [`Revoked`](crate::EndReason::Revoked); an error, a panic, or no answer within
+    /// [`store_timeout`](Self::store_timeout) is `STORE_ERROR`. Callers share the answer as they share
+    /// the load. After a change that matters, call [`revalidate`](SessionBridge::revalidate).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # struct Users;
+    /// # impl Users { async fn is_active(&self, _: &str) -> Result<bool, std::io::Error> { Ok(true) } }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// # let cookie = SignedCookie::new("sid", &keys)?;
+    /// # let users = Arc::new(Users);
+    /// let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new())
+    ///     .verify(move |name| {
+    ///         let users = users.clone();
+    ///         async move { users.is_active(&name).await }
+    ///     })
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn verify<F, Fut, E>(mut self, verify: F) -> Self
+    where
+        F: Fn(Arc<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<bool, E>> + Send + 'static,
+        E: Into<VerifyError>,
+    {
+        self.config.verify = Some(Arc::new(move |data| {
+            let verifying = verify(data);
+            Box::pin(async move { verifying.await.map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Calls `hook` for every rejection, for metrics or an audit log.
+    ///
+    /// It runs on a thread for blocking work after the client has its answer, so it may block; while 64
+    /// calls are running, further ones are dropped and counted in the log. The handshake that it gets
+    /// has no `auth` payload.
     pub fn on_rejection(
         mut self,
         hook: impl Fn(&SessionRejection, &Handshake<'_>) + Send + Sync + 'static,
@@ -94,32 +242,96 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         self
     }
 
-    /// Builds the bridge. In a tokio runtime, it listens to the store's changes from now on; else it
-    /// begins with its first use in one.
-    #[must_use]
-    pub fn build(self) -> SessionBridge<T> {
-        let hooks = Arc::new(HookThread::default());
+    /// Builds the bridge. In a tokio runtime, it follows the store's changes from now on; else from
+    /// its first use in one.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is zero or longer than a hundred years, or two settings that were made
+    /// explicitly contradict each other.
+    pub fn build(self) -> Result<SessionBridge<T>, BridgeConfigError> {
+        let config = self.config()?;
         let store = GuardedStore::new(self.store, self.store_timeout);
-        let live = Live::new(store, self.config, hooks.clone());
-        live.ensure_keeper();
-        SessionBridge {
+        let live = LiveSessions::new(store, config);
+        live.ensure_worker();
+        Ok(SessionBridge {
             inner: Arc::new(Inner {
                 live,
                 extractor: self.extractor,
                 on_rejection: self.on_rejection,
-                hooks,
+                rejections: Blocking::new("`on_rejection`", MAX_REJECTION_CALLS),
                 transports: Transports::default(),
-                warned: Warned::default(),
+                sign_ins: SignIns::default(),
+                advised: Advised::default(),
             }),
-        }
+        })
     }
+
+    fn config(&self) -> Result<Config<T>, BridgeConfigError> {
+        let every = self.revalidate_every.unwrap_or(DEFAULT_REVALIDATE_EVERY);
+        let default_stale = DEFAULT_MAX_STALE.max(every.saturating_mul(2));
+        let max_stale = self.max_stale.unwrap_or(default_stale);
+        // A default yields to what was set.
+        let every = match self.revalidate_every {
+            Some(every) => every,
+            None => every.min(max_stale / 2),
+        };
+        let touch_every = match self.touch {
+            Touch::Default => Some((self.ttl / 10).min(MAX_TOUCH_INTERVAL)),
+            Touch::Every(interval) => Some(interval),
+            Touch::Never => None,
+        };
+        in_range("ttl", self.ttl)?;
+        in_range("store_timeout", self.store_timeout)?;
+        in_range("revalidate_every", every)?;
+        in_range("max_stale", max_stale)?;
+        in_order("revalidate_every", every, "max_stale", max_stale)?;
+        if let Touch::Every(interval) = self.touch {
+            in_range("touch_on_activity", interval)?;
+            in_order("touch_on_activity", interval, "ttl", self.ttl)?;
+        }
+        Ok(Config {
+            ttl: self.ttl,
+            ttl_of: self.config.ttl_of.clone(),
+            max_lifetime: self.config.max_lifetime.clone(),
+            revalidate_every: every,
+            max_stale,
+            touch_every: touch_every.filter(|_| self.store.capabilities().touch),
+            verify: self.config.verify.clone(),
+            foreign_records: self.store.capabilities().foreign_records,
+        })
+    }
+}
+
+fn in_range(setting: &'static str, value: Duration) -> Result<(), BridgeConfigError> {
+    if value.is_zero() {
+        return Err(BridgeConfigError::Zero { setting });
+    }
+    if value > MAX {
+        return Err(BridgeConfigError::TooLong { setting });
+    }
+    Ok(())
+}
+
+fn in_order(
+    shorter: &'static str,
+    one: Duration,
+    longer: &'static str,
+    other: Duration,
+) -> Result<(), BridgeConfigError> {
+    if one > other {
+        return Err(BridgeConfigError::Contradiction { shorter, longer });
+    }
+    Ok(())
 }
 
 impl<T> fmt::Debug for SessionBridgeBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionBridgeBuilder")
             .field("store_timeout", &self.store_timeout)
-            .field("config", &self.config)
+            .field("ttl", &self.ttl)
+            .field("revalidate_every", &self.revalidate_every)
+            .field("max_stale", &self.max_stale)
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
-//! What the operator is told of a rejection.
+//! Rejections in the log and in the application's hook.
 
 use std::fmt;
 
-use super::SessionBridge;
+use super::session_bridge::SessionBridge;
 use crate::{
     extractor::OriginPolicy,
     handshake::{Handshake, Stage},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
-    /// Tells the operator of a rejection: what the client sees, and why. Never a secret.
+    /// Logs a rejection, with what the client sees and the cause but no secret, and calls the hook.
     pub(crate) fn report(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
         log(rejection, handshake);
         let Some(hook) = self.inner.on_rejection.clone() else {
@@ -24,13 +24,32 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             Stage::Continuing => Stage::Continuing,
             Stage::Http | Stage::Namespace(_) => Stage::Http,
         };
-        self.inner.hooks.run(Box::new(move || {
+        self.inner.rejections.start(move || {
             let mut handshake = Handshake::from_parts(&parts).at(stage);
             if let Some(namespace) = &namespace {
                 handshake = handshake.with_namespace(namespace);
             }
             hook(&rejection, &handshake);
-        }));
+        });
+    }
+}
+
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Logs that a client is admitted without a session. That is no rejection.
+    pub(crate) fn note_anonymous(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
+        let (code, session) = (rejection.code(), rejection.fingerprint());
+        if rejection.is_forbidden()
+            && let Some(advice) = OriginPolicy::advice(handshake)
+            && self.inner.advised.is_new(&advice)
+        {
+            tracing::warn!(
+                code,
+                advice,
+                "the session of a client of a foreign origin is withheld"
+            );
+        } else {
+            tracing::debug!(code, session, "client without a session");
+        }
     }
 }
 

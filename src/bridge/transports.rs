@@ -1,117 +1,90 @@
-//! What the transports of Socket.IO ask of a bridge.
-
-use std::sync::{Arc, atomic::Ordering};
+//! What the transports of Socket.IO need from a bridge.
 
 use http::request::Parts;
 
-use super::{SessionBridge, refused};
+use super::{lookup::Extracted, session_bridge::SessionBridge};
 use crate::{
     handshake::{Handshake, Stage},
     id::SessionId,
-    live::{Attachment, LiveSocket, LoadError},
     rejection::{NoSessionReason, SessionRejection},
-    store::{StoreError, StoreErrorKind},
-    transport::{Spent, Transport},
+    transport::TransportSlot,
 };
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
-    /// Lets a socket in: found, registered, and known to be live.
-    pub(crate) async fn admit(
-        &self,
-        handshake: &Handshake<'_>,
-        transport: Option<&Transport<T>>,
-        socket: Arc<dyn LiveSocket>,
-    ) -> Result<Attachment<T>, SessionRejection> {
-        let id = self.identify(handshake)?;
-        let Some(transport) = transport else {
-            self.warn_without_layer();
-            let admitted = self.inner.live.admit(&id, socket).await;
-            return admitted.map_err(|error| refused(&id, error));
-        };
-        let asking = transport.budget.ask(&id).await.map_err(too_often)?;
-        let admitted = self.inner.live.admit(&id, socket).await;
-        match &admitted {
-            Ok(_) => asking.admitted(),
-            Err(LoadError::Gone) => {
-                asking.gone();
-                self.inner.transports.release(transport, &id);
-            }
-            Err(LoadError::Store(_)) => asking.failed(),
+    /// Makes the slot of a request that opens a polling transport, with the ids that it proves.
+    pub(crate) fn transport_slot(&self, opening: &Parts) -> TransportSlot {
+        self.inner.transports.slot(self.opened_with(opening))
+    }
+
+    /// The answer to the slot's request names this `sid`, or none that can be read.
+    pub(crate) fn hint_transport(&self, slot: &TransportSlot, sid: Option<&str>) {
+        match sid {
+            Some(sid) => self.inner.transports.hint(slot, sid),
+            None => slot.answer_is_unreadable(),
         }
-        admitted.map_err(|error| refused(&id, error))
     }
 
-    /// The session that the opening request of a transport shows by itself: what comes in the `auth`
-    /// payload comes only once. Nobody has asked whether there is such a session.
-    pub(crate) fn opener(&self, opening: &Parts) -> Option<SessionId> {
-        let handshake = Handshake::from_parts(opening).at(Stage::Continuing);
-        self.identify(&handshake).ok()
+    /// According to socketioxide, `opening`, the request of the slot, has opened the transport `sid`.
+    pub(crate) fn confirm_transport(&self, slot: &TransportSlot, opening: &Parts, sid: &str) {
+        let ids = || self.opened_with(opening);
+        self.inner.transports.confirm(slot, sid, ids);
     }
 
-    /// Binds a polling transport to the session that it was opened with.
-    pub(crate) fn bind(&self, transport: &Transport<T>, sid: &str, id: &SessionId) {
-        self.inner.transports.bind(transport, sid, id);
+    /// The session `id` was admitted on a transport of a slot.
+    pub(crate) fn narrow_transport(&self, sid: &str, id: &SessionId) {
+        self.inner.transports.admitted(sid, id);
     }
 
-    /// The session of a polling transport has connected.
-    pub(crate) fn connected(
-        &self,
-        transport: &Transport<T>,
-        sid: &str,
-        session: &Attachment<T>,
-        opening: &Parts,
-    ) {
-        let transports = &self.inner.transports;
-        // Something between the layer and Socket.IO has hidden the `sid` from the layer.
-        if !transports.is_bound(sid) && self.opener(opening).as_ref() == Some(session.id()) {
-            transports.bind(transport, sid, session.id());
-        }
-        transports.connected(sid, session.id(), &session.view().end);
-    }
-
-    /// Whether a request may act for the transport with this `sid`: nobody's, or its own.
-    pub(crate) fn may_continue(&self, sid: &str, handshake: &Handshake<'_>) -> bool {
+    /// Whether a further request may act for the transport with this `sid`.
+    pub(crate) fn may_continue(&self, sid: &str, parts: &Parts) -> bool {
         let transports = &self.inner.transports;
         if !transports.is_bound(sid) {
             return true;
         }
-        let rejection = match self.identify(handshake) {
-            Ok(id) if transports.is_owner(sid, &id) => return true,
+        let handshake = Handshake::from_parts(parts).at(Stage::Continuing);
+        let rejection = match self.proved(&handshake) {
+            Ok(ids) if transports.is_entitled(sid, &ids) => return true,
             Ok(_) => SessionRejection::NoSession(NoSessionReason::ForeignTransport),
             Err(rejection) => rejection,
         };
-        self.report(&rejection, handshake);
+        if matches!(
+            rejection,
+            SessionRejection::NoCookie | SessionRejection::NoToken
+        ) {
+            transports.refused_without_credential(sid);
+        }
+        self.report(&rejection, &handshake);
         false
     }
 
-    /// The transport is bound only when its session connects.
-    pub(crate) fn warn_hidden_sid(&self) {
-        if !self.inner.warned.hidden_sid.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "something between `SessionBridge::layer` and Socket.IO changes the answer that opens a \
-                 polling transport, so that its `sid` can't be read: until the first connect, whoever \
-                 knows the `sid` can act for the client; move what changes answers outside of the layer"
-            );
-        }
+    /// A client connects whose opening request did not pass through the layer.
+    pub(crate) fn advise_without_layer(&self) {
+        self.inner.transports.advice().without_layer();
     }
 
-    fn warn_without_layer(&self) {
-        if !self.inner.warned.no_layer.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "a Socket.IO transport did not pass through `SessionBridge::layer`, so its `sid` is \
-                 not bound to its session, and nothing bounds how often it asks the store: add the \
-                 layer outside of the one of Socket.IO"
-            );
-        }
+    /// A client connects whose opening request the layer did not take for one of Engine.IO.
+    pub(crate) fn advise_not_taken(&self, opening: &Parts) {
+        let advice = self.inner.transports.advice();
+        advice.not_taken(opening.uri.path());
     }
-}
 
-fn too_often(spent: Spent) -> SessionRejection {
-    match spent {
-        Spent::Gone => SessionRejection::NoSession(NoSessionReason::TooManyAttempts),
-        Spent::Failing => {
-            let why = "the store fails, and was asked often enough for this transport";
-            SessionRejection::StoreError(StoreError::new(StoreErrorKind::Unavailable, why))
+    /// The ids that the opening request of a transport proves. Its later requests repeat its
+    /// credentials, also after they have expired, so an expired one counts.
+    fn opened_with(&self, opening: &Parts) -> Vec<SessionId> {
+        let handshake = Handshake::from_parts(opening).at(Stage::Continuing);
+        self.proved(&handshake).unwrap_or_default()
+    }
+
+    /// All ids that the request proves and may use. The store is not asked.
+    ///
+    /// This is [`extract`](crate::SessionIdExtractor::extract) and not `presented`, because only
+    /// `extract` checks the origin: with `presented`, a foreign page could put a token of its own
+    /// beside the cookie of the victim.
+    fn proved(&self, handshake: &Handshake<'_>) -> Result<Vec<SessionId>, SessionRejection> {
+        match self.extract(handshake) {
+            Ok(id) => Ok(vec![id]),
+            Err(Extracted::Several(ids)) => Ok(ids),
+            Err(Extracted::Rejected(rejection)) => Err(rejection),
         }
     }
 }

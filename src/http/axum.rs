@@ -1,4 +1,6 @@
-//! Extractors and responses for axum: the only place that knows it.
+//! Extractors and responses for axum: the only place that names it.
+
+use std::{error::Error, sync::Arc};
 
 use axum_core::{
     body::Body,
@@ -7,8 +9,9 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use super::refusal;
+use super::refusal::refusal;
 use crate::{
+    bridge::SessionBridge,
     live::UpdateError,
     rejection::SessionRejection,
     request::LayeredRequest,
@@ -20,26 +23,31 @@ use crate::{
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestSessionError {
-    /// The request has no session, or it can't be known.
+    /// The request has no session, or the store failed.
     #[error(transparent)]
     Rejected(#[from] SessionRejection),
     /// The request did not pass through the [`SessionLayer`](super::SessionLayer) of this type of
-    /// session. The client sees a 500, and the log says this.
+    /// session. The client sees a 500, and the cause is logged.
     #[error("the request did not pass through the session layer")]
     MissingLayer,
+}
+
+fn layered<T: Send + Sync + 'static>(
+    parts: &Parts,
+) -> Result<&Arc<LayeredRequest<T>>, RequestSessionError> {
+    LayeredRequest::innermost(parts).ok_or_else(|| {
+        tracing::error!(
+            data = std::any::type_name::<T>(),
+            "a handler takes a session, but its request did not pass through `SessionBridge::layer`"
+        );
+        RequestSessionError::MissingLayer
+    })
 }
 
 async fn session_of<T: Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<Session<T>, RequestSessionError> {
-    let Some(request) = LayeredRequest::<T>::innermost(parts) else {
-        tracing::error!(
-            data = std::any::type_name::<T>(),
-            "a handler takes a session, but its request did not pass through `SessionBridge::layer`"
-        );
-        return Err(RequestSessionError::MissingLayer);
-    };
-    Ok(request.session(parts).await?)
+    Ok(layered(parts)?.session(parts).await?)
 }
 
 async fn optional_session_of<T: Send + Sync + 'static>(
@@ -76,6 +84,25 @@ impl<S: Send + Sync, T: Send + Sync + 'static> FromRequestParts<S> for MaybeSess
     }
 }
 
+/// The bridge whose layer the request passed through: the innermost one for this type of session.
+///
+/// ```
+/// use socketioxide_session::{Session, SessionBridge, StoreError};
+///
+/// async fn guest(sessions: SessionBridge<String>) -> Result<String, StoreError> {
+///     let session: Session<String> = sessions.create("a guest".into()).await?;
+///     Ok(session.data().clone())
+/// }
+/// # drop(axum::Router::<()>::new().route("/guest", axum::routing::post(guest)));
+/// ```
+impl<S: Send + Sync, T: Send + Sync + 'static> FromRequestParts<S> for SessionBridge<T> {
+    type Rejection = RequestSessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(layered(parts)?.bridge().clone())
+    }
+}
+
 impl IntoResponse for RequestSessionError {
     fn into_response(self) -> Response {
         match self {
@@ -85,23 +112,32 @@ impl IntoResponse for RequestSessionError {
     }
 }
 
-/// The code as JSON, `{"error":CODE}`, with 401, 403 or 503.
+/// The code as JSON, `{"error":CODE}`, with 401, 403 or 503. The rejection was logged when it arose.
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
         refusal(&self, Body::from)
     }
 }
 
-/// `STORE_ERROR`, with 503.
+/// `STORE_ERROR`, with 503. The cause is logged.
 impl IntoResponse for StoreError {
     fn into_response(self) -> Response {
+        log_unavailable(&self);
         SessionRejection::StoreError(self).into_response()
     }
 }
 
-/// `NO_SESSION` with 401 when the session is gone, else `STORE_ERROR` with 503.
+/// `NO_SESSION` with 401 when the session is gone, else `STORE_ERROR` with 503, and the cause is
+/// logged.
 impl IntoResponse for UpdateError {
     fn into_response(self) -> Response {
+        if !matches!(self, Self::Gone) {
+            log_unavailable(&self);
+        }
         SessionRejection::from(self).into_response()
     }
+}
+
+fn log_unavailable(error: &(dyn Error + 'static)) {
+    tracing::error!(error, "a handler answers 503");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -10,13 +10,20 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
+use crate::{request::InFlight, transport::sid_of_open_packet};
+
 pin_project! {
     /// The body of a response that passed through the [`SessionLayer`](super::SessionLayer): the
-    /// application's own, or one that the layer has at hand.
+    /// application's own, or a refusal of the layer.
+    ///
+    /// Its end, or its drop, is the end of the answer.
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]
         kind: Kind<B>,
+        request: Option<InFlight>,
+        // The length of the whole body, if that can be Engine.IO's open packet and is still to come.
+        open_packet: Option<u64>,
     }
 }
 
@@ -30,17 +37,21 @@ pin_project! {
 }
 
 impl<B> SessionBody<B> {
-    pub(super) fn inner(body: B) -> Self {
+    pub(super) fn inner(body: B, request: Option<InFlight>, open_packet: Option<u64>) -> Self {
         Self {
             kind: Kind::Inner { body },
+            request,
+            open_packet,
         }
     }
 
-    pub(super) fn whole(body: impl Into<Bytes>) -> Self {
+    pub(super) fn whole(body: impl Into<Bytes>, request: Option<InFlight>) -> Self {
         Self {
             kind: Kind::Whole {
                 body: Full::new(body.into()),
             },
+            request,
+            open_packet: None,
         }
     }
 }
@@ -48,7 +59,7 @@ impl<B> SessionBody<B> {
 /// Empty, as tower-http's layers need it.
 impl<B> Default for SessionBody<B> {
     fn default() -> Self {
-        Self::whole(Bytes::new())
+        Self::whole(Bytes::new(), None)
     }
 }
 
@@ -60,13 +71,23 @@ impl<B: Body<Data = Bytes>> Body for SessionBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(cx),
+        let this = self.project();
+        let frame = match this.kind.project() {
+            KindProjection::Inner { body } => ready!(body.poll_frame(cx)),
             KindProjection::Whole { body } => {
-                let frame = body.poll_frame(cx);
-                frame.map_err(|never| match never {})
+                ready!(body.poll_frame(cx)).map(|frame| frame.map_err(|never| match never {}))
             }
+        };
+        match (&frame, this.request.as_ref(), this.open_packet.take()) {
+            // Before the client sees the `sid`. Engine.IO sends the packet in one frame.
+            (Some(Ok(frame)), Some(request), Some(length)) => {
+                let whole = frame.data_ref().filter(|data| data.len() as u64 == length);
+                request.opened(whole.and_then(|body| sid_of_open_packet(body)));
+            }
+            (Some(Ok(_)), ..) => {}
+            (Some(Err(_)) | None, ..) => *this.request = None,
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,55 +7,102 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Response;
+use bytes::Bytes;
+use http::{Response, StatusCode, header::CONTENT_TYPE};
+use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::SessionBody;
+use super::{body::SessionBody, refusal::refusal};
+use crate::{
+    rejection::SessionRejection,
+    request::InFlight,
+    transport::{MAX_OPEN_PACKET, OPEN_PACKET_CONTENT_TYPE},
+};
 
-type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<SessionBody<B>>, E>> + Send>>;
+/// The answer of the inner service, or why it was not called.
+pub(super) type Resolved<B> = Result<Response<B>, SessionRejection>;
+
+type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Resolved<B>, E>> + Send>>;
 
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
     pub struct SessionFuture<F, B, E> {
         #[pin]
         kind: Kind<F, B, E>,
+        request: Option<InFlight>,
     }
 }
 
 pin_project! {
     #[project = KindProjection]
     enum Kind<F, B, E> {
+        // The inner service's own future.
         Inner { #[pin] future: F },
-        Boxed { future: Boxed<B, E> },
+        // The client is authenticated before the inner service is called.
+        Authenticated { future: Boxed<B, E> },
     }
 }
 
 impl<F, B, E> SessionFuture<F, B, E> {
-    pub(super) fn inner(future: F) -> Self {
+    pub(super) fn inner(future: F, request: InFlight) -> Self {
         Self {
             kind: Kind::Inner { future },
+            request: Some(request),
         }
     }
 
-    pub(super) fn boxed(future: Boxed<B, E>) -> Self {
+    pub(super) fn authenticated(future: Boxed<B, E>, request: InFlight) -> Self {
         Self {
-            kind: Kind::Boxed { future },
+            kind: Kind::Authenticated { future },
+            request: Some(request),
         }
     }
 }
 
-impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for SessionFuture<F, B, E> {
+impl<F, B, E> Future for SessionFuture<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body<Data = Bytes>,
+{
     type Output = Result<Response<SessionBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().kind.project() {
-            KindProjection::Inner { future } => {
-                let response = ready!(future.poll(cx));
-                Poll::Ready(response.map(|response| response.map(SessionBody::inner)))
-            }
-            KindProjection::Boxed { future } => future.as_mut().poll(cx),
-        }
+        let this = self.project();
+        let resolved = match this.kind.project() {
+            KindProjection::Inner { future } => ready!(future.poll(cx)).map(Ok),
+            KindProjection::Authenticated { future } => ready!(future.as_mut().poll(cx)),
+        };
+        let request = this.request.take();
+        Poll::Ready(resolved.map(|resolved| match resolved {
+            Ok(response) => pass(response, request),
+            Err(rejection) => refusal(&rejection, |json| SessionBody::whole(json, request)),
+        }))
     }
+}
+
+/// Passes the inner service's answer on.
+fn pass<B: Body<Data = Bytes>>(
+    response: Response<B>,
+    request: Option<InFlight>,
+) -> Response<SessionBody<B>> {
+    let opening = request.as_ref().filter(|r| r.opens_bound_transport());
+    let open_packet = opening.and_then(|request| {
+        let length = length_of_open_packet(&response);
+        if length.is_none() {
+            request.opened(None);
+        }
+        length
+    });
+    response.map(|body| SessionBody::inner(body, request, open_packet))
+}
+
+/// The length of the body, if it can be Engine.IO's open packet.
+fn length_of_open_packet<B: Body>(response: &Response<B>) -> Option<u64> {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let is_like_it = response.status() == StatusCode::OK
+        && content_type.is_some_and(|value| value == OPEN_PACKET_CONTENT_TYPE);
+    let length = response.body().size_hint().exact();
+    length.filter(|length| is_like_it && *length <= MAX_OPEN_PACKET)
 }
 
 impl<F, B, E> fmt::Debug for SessionFuture<F, B, E> {

@@ -1,23 +1,26 @@
-//! Sessions in ordinary HTTP requests, and the gate before those of Socket.IO.
+//! Sessions in ordinary HTTP requests, and the protection of Socket.IO's transports.
 
 #[cfg(feature = "axum")]
 mod axum;
 mod body;
 mod future;
 mod layer;
-mod opening;
+#[cfg(test)]
+mod layer_tests;
+mod refusal;
+mod service;
+mod settings;
+mod sign_in;
 
-use http::{
-    HeaderValue, Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
-    request::Parts,
-};
+use http::request::Parts;
 
 #[cfg(feature = "axum")]
 pub use self::axum::RequestSessionError;
 pub use body::SessionBody;
 pub use future::SessionFuture;
-pub use layer::{SessionLayer, SessionService};
+pub use layer::SessionLayer;
+pub use service::SessionService;
+pub use sign_in::{SignInError, SignedOut};
 
 pub use crate::redact::redact_uri;
 
@@ -39,14 +42,4 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             None => self.resolve(&Handshake::from_parts(parts)).await,
         }
     }
-}
-
-/// The code as JSON, with 401, 403 or 503.
-fn refusal<B>(rejection: &SessionRejection, body: impl FnOnce(String) -> B) -> Response<B> {
-    let mut response = Response::new(body(rejection.to_json()));
-    *response.status_mut() = rejection.status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -1,137 +1,140 @@
-//! That a session has ended, and why.
+//! Ending sessions.
+//!
+//! An end is marked first, under the entry's lock: from then on no handler sees the session. Then its
+//! sockets leave their rooms and are disconnected one by one. It never waits for the session's turn
+//! at the store.
 
-use std::{
-    fmt,
-    sync::{
-        Weak,
-        atomic::{AtomicU8, Ordering},
-    },
+use std::sync::Arc;
+
+use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, state::Life};
+use crate::{
+    id::SessionId,
+    store::{StoreError, StoreErrorKind},
 };
 
-use parking_lot::Mutex;
-
-use super::registry::Registry;
-use crate::id::SessionId;
-
-/// Why a session ended, as this node saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EndReason {
-    /// It was ended: a logout, or a deletion in the store by anybody. A rotation that another node
-    /// made looks like this too.
-    Deleted,
-    /// Its time had come.
-    Expired,
-    /// It was given a new id on this node.
-    Rotated,
-    /// The store could not be asked for longer than
-    /// [`max_stale`](crate::bridge::SessionBridgeBuilder::max_stale), so nobody knows. The session may go on.
-    StoreUnreachable,
+/// Ends a session on this node.
+pub(super) fn finish<T>(core: &Core<T>, entry: &Entry<T>, reason: EndReason) {
+    let when = match reason {
+        EndReason::Rotated => Disconnect::later(),
+        _ => Disconnect::Now,
+    };
+    finish_with(core, entry, reason, when);
 }
 
-impl EndReason {
-    /// The reason as a word for clients: `deleted`, `expired`, `rotated` or `store-unreachable`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::Expired => "expired",
-            Self::Rotated => "rotated",
-            Self::StoreUnreachable => "store-unreachable",
+/// Ends a session on this node, and disconnects its sockets at the given time.
+pub(super) fn finish_with<T>(
+    core: &Core<T>,
+    entry: &Entry<T>,
+    reason: EndReason,
+    when: Disconnect,
+) {
+    let mut state = entry.state();
+    let Some(sockets) = state.end(reason) else {
+        return;
+    };
+    core.no_longer_live(&mut state, sockets.len());
+    drop(state);
+    tracing::debug!(
+        session = entry.id.fingerprint(),
+        %reason,
+        sockets = sockets.len(),
+        "session ended"
+    );
+    entry.changed.notify_waiters();
+    core.retiring.retire(sockets, reason, when);
+}
+
+/// Ends a session everywhere: on this node at once, and in the store. Should the store fail, or the
+/// caller not wait, the deletion stays owed.
+///
+/// An end that meets a rotation under way deletes the old id, then the new one.
+pub(super) async fn end<T: Send + Sync + 'static>(
+    core: &Arc<Core<T>>,
+    entry: &Arc<Entry<T>>,
+    reason: EndReason,
+    when: Disconnect,
+) -> Result<(), StoreError> {
+    let rotated_to = successor(entry);
+    // When the session came back after this entry had ended, another entry answers for it.
+    let answering = core.find(&entry.id).unwrap_or_else(|| entry.clone());
+    let rotating_to = mark(core, &answering, reason, when);
+    let deleted = delete(core, &entry.id).await;
+    if let Some(successor) = rotating_to.or(rotated_to) {
+        let next = core.entry(&successor);
+        mark(core, &next, reason, Disconnect::Now);
+        delete(core, &successor).await?;
+    }
+    deleted
+}
+
+/// Marks the end, and owes the deletion from the same moment on. Returns the id that a rotation gave
+/// the session or is giving it.
+fn mark<T>(
+    core: &Core<T>,
+    entry: &Arc<Entry<T>>,
+    reason: EndReason,
+    when: Disconnect,
+) -> Option<SessionId> {
+    let mut state = entry.state();
+    let sockets = state.end(reason);
+    if let Some(sockets) = &sockets {
+        core.no_longer_live(&mut state, sockets.len());
+    }
+    let owed = core.owed.insert(entry, core.call_deadline());
+    state.set_owed(owed);
+    drop(state);
+    if !owed {
+        let session = entry.id.fingerprint();
+        tracing::error!(
+            session,
+            "too many deletions are owed: this one is not retried"
+        );
+    }
+    core.wake.notify_one();
+    if let Some(sockets) = sockets {
+        tracing::debug!(
+            session = entry.id.fingerprint(),
+            %reason,
+            sockets = sockets.len(),
+            "session ended"
+        );
+        entry.changed.notify_waiters();
+        core.retiring.retire(sockets, reason, when);
+    }
+    successor(entry)
+}
+
+fn successor<T>(entry: &Entry<T>) -> Option<SessionId> {
+    match &entry.state().life {
+        Life::Ended { successor, .. } => successor.clone(),
+        Life::Alive { .. } => None,
+    }
+}
+
+/// One attempt at an owed deletion.
+pub(super) async fn delete<T: Send + Sync + 'static>(
+    core: &Core<T>,
+    id: &SessionId,
+) -> Result<(), StoreError> {
+    let deleted = core.store.delete(id).await;
+    match &deleted {
+        Ok(_) => settle(core, id),
+        Err(error) if error.kind() == StoreErrorKind::Unsupported => settle(core, id),
+        Err(error) => {
+            tracing::warn!(
+                session = id.fingerprint(),
+                error = error as &dyn std::error::Error,
+                "an ended session could not be deleted; the deletion will be retried"
+            );
+            core.owed.failed(id);
         }
     }
+    deleted.map(|_| ())
 }
 
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Whether a session has ended: shared by its entry and all handles, and outlives the entry.
-pub(crate) struct EndFlag<T> {
-    /// 0, or a reason's place in [`REASONS`] and one.
-    raised: AtomicU8,
-    id: SessionId,
-    /// The id that a rotation on this node gives it.
-    successor: Mutex<Option<SessionId>>,
-    registry: Weak<Registry<T>>,
-}
-
-const REASONS: [EndReason; 4] = [
-    EndReason::Deleted,
-    EndReason::Expired,
-    EndReason::Rotated,
-    EndReason::StoreUnreachable,
-];
-
-impl<T> EndFlag<T> {
-    pub(super) fn new(id: SessionId, registry: Weak<Registry<T>>) -> Self {
-        Self {
-            raised: AtomicU8::new(0),
-            id,
-            successor: Mutex::new(None),
-            registry,
-        }
-    }
-
-    /// The flag of a session that no registry knows.
-    #[cfg(test)]
-    pub(crate) fn of_nobody() -> Self {
-        Self::new("nobody".parse().expect("it is an id"), Weak::new())
-    }
-
-    pub(crate) fn reason(&self) -> Option<EndReason> {
-        let raised = self.raised.load(Ordering::SeqCst);
-        REASONS.get(usize::from(raised).checked_sub(1)?).copied()
-    }
-
-    /// The session is about to be rotated.
-    pub(crate) fn set_successor(&self, id: &SessionId) {
-        *self.successor.lock() = Some(id.clone());
-    }
-
-    /// The session's new id, if it was rotated on this node.
-    pub(crate) fn successor(&self) -> Option<SessionId> {
-        let rotated = self.reason() == Some(EndReason::Rotated);
-        rotated.then(|| self.successor.lock().clone()).flatten()
-    }
-
-    /// Raises the flag; `false` when it was raised before, whose reason then stays.
-    pub(crate) fn raise(&self, reason: EndReason) -> bool {
-        let raised = match reason {
-            EndReason::Deleted => 1,
-            EndReason::Expired => 2,
-            EndReason::Rotated => 3,
-            EndReason::StoreUnreachable => 4,
-        };
-        self.raised
-            .compare_exchange(0, raised, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-    }
-}
-
-impl<T> Drop for EndFlag<T> {
-    fn drop(&mut self) {
-        if let Some(registry) = self.registry.upgrade() {
-            registry.forget(&self.id);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_reason_stays() {
-        for reason in REASONS {
-            let id = "an-id".parse().unwrap();
-            let flag = EndFlag::<()>::new(id, Weak::new());
-            assert_eq!(flag.reason(), None);
-            assert!(flag.raise(reason));
-            assert!(!flag.raise(EndReason::Deleted));
-            assert_eq!(flag.reason(), Some(reason));
-        }
+/// The store has answered: the id may be used again.
+pub(super) fn settle<T>(core: &Core<T>, id: &SessionId) {
+    if let Some(entry) = core.owed.remove(id) {
+        entry.state().set_owed(false);
     }
 }

@@ -1,8 +1,8 @@
-//! What the store reports, and whether that can be relied on.
+//! What the store reports, and whether it can be relied on.
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     task::Poll,
 };
 
@@ -10,41 +10,42 @@ use futures_util::FutureExt as _;
 
 use crate::store::{Change, Changes};
 
-/// Whether the store's reports can be relied on.
-#[derive(Default)]
-pub(super) struct Feed {
-    /// Another one each time when reports may have been lost.
-    epoch: AtomicU64,
-    up: AtomicBool,
+/// One stretch of time in which every change was reported, or in which none was. Another one begins
+/// each time when reports may have been lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Epoch(u64);
+
+impl Epoch {
+    /// Whether changes are reported in it.
+    pub(super) fn reports(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
+/// Whether the store's reports can be relied on: the number of the epoch, and in the lowest bit
+/// whether it reports.
+#[derive(Default)]
+pub(super) struct Feed(AtomicU64);
+
 impl Feed {
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.0.load(Ordering::SeqCst))
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        self.up.load(Ordering::SeqCst)
-    }
-
-    /// The epoch, if what was loaded in it can be trusted until a report comes.
-    pub(super) fn trusted_epoch(&self) -> Option<u64> {
-        let epoch = self.epoch();
-        self.is_up().then_some(epoch)
-    }
-
-    /// Begins another epoch. Says whether the feed was up in the last one.
-    pub(super) fn set(&self, up: bool) -> bool {
-        let was_up = self.up.swap(up, Ordering::SeqCst);
-        self.epoch.fetch_add(1, Ordering::SeqCst);
-        was_up
+    /// Begins another epoch, and returns the last one.
+    pub(super) fn begin(&self, reports: bool) -> Epoch {
+        let next = |last: u64| ((last >> 1) + 1) << 1 | u64::from(reports);
+        let last = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)));
+        Epoch(last.unwrap_or_else(|unchanged| unchanged))
     }
 }
 
 /// A subscription to the changes of a store; an empty one where none are reported.
 pub(super) struct Reports {
     changes: Option<Changes>,
-    /// What came at once.
+    /// What was reported at once.
     first: Poll<Option<Change>>,
 }
 
@@ -65,8 +66,8 @@ impl Reports {
         self.changes.is_none() && self.first.is_pending()
     }
 
-    /// Whether every change is reported from now on. A feed that takes a while to begin says `Lost` at
-    /// once, which is nothing to worry about.
+    /// Whether every change is reported from now on. A feed that takes a while to begin
+    /// starts with `Disconnected`, which is no error.
     pub(super) fn is_ready(&self) -> bool {
         self.changes.is_some() && self.first != Poll::Ready(Some(Change::Disconnected))
     }

@@ -1,7 +1,8 @@
-//! What this module needs to know of a socket, whoever serves it.
+//! What this module needs to know of a socket, independent of the framework that serves it.
 
-use super::EndReason;
-use crate::hook::Job;
+use std::sync::Arc;
+
+use super::reason::EndReason;
 
 /// Where a socket is between its handshake and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,29 +11,35 @@ pub(crate) enum Presence {
     Connecting,
     /// It is in its namespace, and its handlers run.
     Connected,
-    /// It was disconnected and is in its namespace still: its disconnect handler is running.
+    /// It was disconnected and is still in its namespace: its disconnect handler is running.
     Leaving,
-    /// It was in its namespace and no longer is, or nobody has it any more.
+    /// It was in its namespace and no longer is, or it was dropped.
     Gone,
 }
 
-/// A socket of a session.
-pub(crate) trait LiveSocket: Send + Sync {
-    fn presence(&self) -> Presence;
+/// The place of a socket in a Socket.IO server: rooms and disconnects go by it, and a client that
+/// connects again on the same transport takes the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Seat {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) sid: Arc<str>,
+}
 
+/// A socket of a session. Nothing here keeps the socket alive.
+pub(crate) trait LiveSocket: Send + Sync + 'static {
+    fn presence(&self) -> Presence;
+    fn seat(&self) -> Option<Seat>;
     /// It is known to be, or to have been, in its namespace.
     fn seen(&self);
-
-    /// Takes it out of all its rooms.
+    /// Goes by the seat; called at admission only, where the seat is this socket's.
+    fn join(&self, room: String);
+    /// Goes by the seat; does nothing when another socket has it.
     fn leave_rooms(&self);
-
-    /// Asks it to disconnect. That may fail, and success doesn't mean that it is gone: look at its
-    /// presence.
+    /// Goes by the seat; does nothing when another socket has it. It may fail, and success does not
+    /// mean that the socket is gone: its presence tells. Runs user code, which may block or panic.
     fn disconnect(&self);
-
-    /// It is gone: lets go of what was left with it, should somebody hold it still.
+    /// The socket is gone: drops what the session left in it, should the application still hold it.
     fn release(&self);
-
-    /// What the application wants to say to the client before the end.
-    fn last_word(&self, reason: EndReason) -> Option<Job>;
+    /// The application's end hook, if there is one. Runs user code, which may block or panic.
+    fn end_hook(&self, reason: EndReason) -> Option<Box<dyn FnOnce() + Send>>;
 }

@@ -1,191 +1,289 @@
-//! What an entry knows, and what follows from it with time.
+//! The state of an entry, and its legal transitions. Everything here is synchronous, and called under
+//! the entry's lock.
+//!
+//! Two enums, independent of each other, say everything:
+//!
+//! ```text
+//! Known: what this node knows of the session
+//!
+//!             a load found it                    a load found it, nothing was
+//!   Nothing ──────────────────┐                  invalidated since it began,
+//!                             ▼                  and the feed reports changes
+//!                           Stale ─────────────────────────────► Fresh(epoch)
+//!                             ▲                                       │
+//!                             └───────────────────────────────────────┘
+//!                               invalidated: a report, a write whose outcome is
+//!                               unknown; or the feed is in another epoch by now
+//!
+//! Life: whether it goes on
+//!
+//!   Alive ──► Alive(last check) ──► Ended(reason)          Ended is final.
+//!     ▲  at the deadline │  no answer, or it is gone
+//!     └──────────────────┘
+//!       it lives longer than was known
+//! ```
+//!
+//! Invariants:
+//! 1. `Fresh` is relied on only in its own epoch and before the deadline of its snapshot.
+//! 2. What is known never goes back in time: all store calls of a session that return an answer hold
+//!    its turn, so their answers come in the order in which they took effect.
+//! 3. Whatever invalidates increments `invalidations`; a load that sees another number at its end
+//!    than at its beginning does not make the entry fresh.
+//! 4. A watched entry that is not fresh is queued for a check while the feed reports changes, because
+//!    a store may report only what was loaded since its last report.
+//! 5. `Ended` has a deletion owed from the moment it is marked until the store answered a delete.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures_util::future::WeakShared;
 use tokio::time::Instant;
 
-use super::{EndReason, entry::LoadFuture, socket::LiveSocket};
-use crate::store::{Record, Revision};
+use super::{
+    feed::Epoch, load_error::LoadError, reason::EndReason, snapshot::Snapshot, socket::LiveSocket,
+    timers::Timer,
+};
+use crate::id::SessionId;
 
-/// A deletion seen this shortly before the known end of life is that end: the store's clock and
-/// ours, and the way in between, are not exact.
-const EXPIRY_TOLERANCE: Duration = Duration::from_secs(1);
-/// A session whose time has come and that nobody could ask about is ended after this.
-pub(super) const EXPIRY_GRACE: Duration = Duration::from_millis(750);
-
-/// A session that lives for longer than this lives for ever.
-const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
-
-/// When a session expires that lives for `ttl` from `now`; `None`: never.
-pub(super) fn deadline(now: Instant, ttl: Duration) -> Option<Instant> {
-    (ttl < FOR_EVER).then(|| now + ttl)
+/// What this node knows of a session.
+pub(super) enum Known<T> {
+    Nothing,
+    Stale(Arc<Snapshot<T>>),
+    Fresh(Arc<Snapshot<T>>, Epoch),
 }
 
-/// What a node knows of a session at one time.
-pub(crate) struct Snapshot<T> {
-    pub(crate) data: Arc<T>,
-    /// `None`: not known, as it was just created here.
-    pub(crate) revision: Option<Revision>,
-    /// When it expires; `None`: never.
-    pub(crate) deadline: Option<Instant>,
-    /// When the store was last asked.
-    pub(crate) checked: Instant,
+/// Whether a session goes on.
+pub(super) enum Life {
+    Alive {
+        /// The deadline has come, and a load decides; without an answer it ends at this time.
+        last_check: Option<Instant>,
+        /// A rotation to this id is under way.
+        rotating_to: Option<SessionId>,
+    },
+    Ended {
+        reason: EndReason,
+        /// The store has not confirmed the deletion.
+        owed: bool,
+        /// The id that a rotation on this node gave the session.
+        successor: Option<SessionId>,
+    },
 }
 
-impl<T> Snapshot<T> {
-    pub(super) fn with_deadline(&self, deadline: Option<Instant>) -> Self {
-        Self {
-            data: self.data.clone(),
-            revision: self.revision.clone(),
-            deadline,
-            checked: self.checked,
-        }
-    }
+/// A check that waits in the worker's queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Queued {
+    No,
+    /// A periodic one.
+    Routine,
+    /// After a report or at a deadline.
+    Urgent,
 }
 
-/// Tells whether something may have changed since: the entry's count of reports, and the epoch of
-/// the feed, which is another one after it broke or came back.
+/// Tells at the end of a load whether something changed since its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) reports: u64,
-    pub(super) epoch: u64,
-    pub(super) saves: u64,
-    pub(super) loads: u64,
+    pub(super) invalidations: u64,
+    pub(super) epoch: Epoch,
 }
 
-/// What the passing of time asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Due {
-    /// The session ends now.
-    pub(super) end: Option<EndReason>,
-    /// The store is to be asked.
-    pub(super) check: bool,
-    /// Look again at this time.
-    pub(super) next: Option<Instant>,
+/// The loads of an entry, by number. Only one runs at a time; one that was dropped never ends.
+#[derive(Default)]
+pub(super) struct Loads {
+    pub(super) begun: u64,
+    pub(super) ended: u64,
+    /// The error of load number `ended`, if it failed.
+    pub(super) failure: Option<LoadError>,
 }
 
-/// The state of an entry, under its lock.
+pub(super) struct Sockets {
+    pub(super) list: Vec<(u64, Arc<dyn LiveSocket>)>,
+    next_key: u64,
+}
+
+/// The state of an entry.
 pub(super) struct State<T> {
-    pub(super) known: Option<Arc<Snapshot<T>>>,
-    /// The epoch of the feed in which `known` was loaded, if every change since would have been
-    /// reported, and none was.
-    pub(super) trusted: Option<u64>,
-    pub(super) reports: u64,
-    pub(super) saves: u64,
-    pub(super) loads: u64,
-    pub(super) sockets: HashMap<u64, Arc<dyn LiveSocket>>,
-    pub(super) next_key: u64,
-    /// Sockets, and those who wait for the end or a change.
-    pub(super) watchers: usize,
-    pub(super) rotations: usize,
-    pub(super) load: Option<WeakShared<LoadFuture<T>>>,
-    /// When the store is to be asked again.
+    pub(super) known: Known<T>,
+    pub(super) life: Life,
+    /// Number of times that what was known became uncertain.
+    pub(super) invalidations: u64,
+    pub(super) loads: Loads,
+    pub(super) sockets: Sockets,
+    /// Attached sockets, and callers that wait for the end or a change.
+    pub(super) watchers: u32,
+    pub(super) queued: Queued,
+    /// The worker's timer for this entry; only while it is watched.
+    pub(super) timer: Option<Timer>,
+    /// When the next periodic check is due.
     pub(super) recheck: Instant,
-    /// The earliest time for which the agenda has this entry.
-    pub(super) scheduled: Option<Instant>,
-    /// A check waits to be run.
-    pub(super) queued: bool,
-    /// The time has come, and a last check is under way.
-    pub(super) expiring: bool,
+    /// The last load failed: how the session ends if that goes on for too long.
+    pub(super) failing: Option<EndReason>,
+    /// No touch because of activity before this time.
+    pub(super) next_touch: Option<Instant>,
 }
 
 impl<T> State<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(known: Known<T>) -> Self {
         Self {
-            known: None,
-            trusted: None,
-            reports: 0,
-            saves: 0,
-            loads: 0,
-            sockets: HashMap::new(),
-            next_key: 0,
+            known,
+            life: Life::Alive {
+                last_check: None,
+                rotating_to: None,
+            },
+            invalidations: 0,
+            loads: Loads::default(),
+            sockets: Sockets {
+                list: Vec::new(),
+                next_key: 0,
+            },
             watchers: 0,
-            rotations: 0,
-            load: None,
+            queued: Queued::No,
+            timer: None,
             recheck: Instant::now(),
-            scheduled: None,
-            queued: false,
-            expiring: false,
+            failing: None,
+            next_touch: None,
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.known.as_ref()?.deadline
-    }
+    // --- Known ------------------------------------------------------------------------------------
 
-    pub(super) fn end_of_missing(&self) -> EndReason {
-        let now = Instant::now();
-        if self.rotations > 0 {
-            EndReason::Rotated
-        } else if self
-            .deadline()
-            .is_some_and(|deadline| deadline <= now + EXPIRY_TOLERANCE)
-        {
-            EndReason::Expired
-        } else {
-            EndReason::Deleted
+    pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot<T>>> {
+        match &self.known {
+            Known::Nothing => None,
+            Known::Stale(snapshot) | Known::Fresh(snapshot, _) => Some(snapshot),
         }
     }
 
-    /// `overtaken`: something was saved here while the load was under way, so it may have read what
-    /// was there before. `true` when the data has changed.
-    pub(super) fn take_in(
+    /// What is known, if it can be relied on without a load.
+    pub(super) fn fresh(&self, epoch: Epoch) -> Option<&Arc<Snapshot<T>>> {
+        match &self.known {
+            Known::Fresh(snapshot, fresh) if *fresh == epoch => {
+                let endless = snapshot.deadline.is_none();
+                (endless || !snapshot.is_over(Instant::now())).then_some(snapshot)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn mark(&self, epoch: Epoch) -> Mark {
+        Mark {
+            invalidations: self.invalidations,
+            epoch,
+        }
+    }
+
+    /// What is known became uncertain.
+    pub(super) fn invalidate(&mut self) {
+        self.invalidations += 1;
+        if let Known::Fresh(snapshot, _) = &self.known {
+            self.known = Known::Stale(snapshot.clone());
+        }
+    }
+
+    /// Takes in an answer of the store to a call that began at `before`. Returns what was known, to
+    /// be dropped without the lock.
+    pub(super) fn learn(
         &mut self,
-        record: Record<T>,
-        deadline: Option<Instant>,
-        checked: Instant,
-        overtaken: bool,
-    ) -> bool {
-        let old = self.known.take();
-        let same = old
-            .as_ref()
-            .filter(|old| overtaken || old.revision.as_ref() == Some(&record.revision));
-        let (data, revision) = match same {
-            Some(same) => (same.data.clone(), same.revision.clone()),
-            None => (record.data, Some(record.revision)),
+        snapshot: Arc<Snapshot<T>>,
+        before: Mark,
+        now: Epoch,
+    ) -> Known<T> {
+        let certain = self.mark(now) == before && now.reports();
+        let known = if certain {
+            Known::Fresh(snapshot, now)
+        } else {
+            Known::Stale(snapshot)
         };
-        let changed = same.is_none() && old.is_some();
-        self.known = Some(Arc::new(Snapshot {
-            data,
-            revision,
-            deadline,
-            checked,
-        }));
-        changed
+        std::mem::replace(&mut self.known, known)
     }
 
-    /// The end that needs no answer of the store.
-    pub(super) fn overdue(
-        &self,
-        now: Instant,
-        max_stale: Duration,
-        store_down: bool,
-    ) -> Option<EndReason> {
-        let known = self.known.as_ref()?;
-        if self.expiring && known.deadline.is_some_and(|at| at + EXPIRY_GRACE <= now) {
-            return Some(EndReason::Expired);
-        }
-        let too_old = now.saturating_duration_since(known.checked) >= max_stale;
-        (too_old && store_down).then_some(EndReason::StoreUnreachable)
+    /// Replaces the snapshot, and leaves its certainty as it is.
+    pub(super) fn amend(&mut self, snapshot: Arc<Snapshot<T>>) {
+        self.known = match &self.known {
+            Known::Fresh(_, epoch) => Known::Fresh(snapshot, *epoch),
+            Known::Nothing | Known::Stale(_) => Known::Stale(snapshot),
+        };
     }
 
-    pub(super) fn next_look(&self, max_stale: Duration) -> Instant {
-        let Some(known) = &self.known else {
-            return self.recheck;
+    // --- Life -------------------------------------------------------------------------------------
+
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
+        match self.life {
+            Life::Alive { .. } => None,
+            Life::Ended { reason, .. } => Some(reason),
+        }
+    }
+
+    /// The id that a rotation under way gives the session.
+    pub(super) fn rotating_to(&self) -> Option<&SessionId> {
+        match &self.life {
+            Life::Alive { rotating_to, .. } => rotating_to.as_ref(),
+            Life::Ended { .. } => None,
+        }
+    }
+
+    pub(super) fn set_rotating_to(&mut self, id: Option<SessionId>) {
+        if let Life::Alive { rotating_to, .. } = &mut self.life {
+            *rotating_to = id;
+        }
+    }
+
+    pub(super) fn last_check(&self) -> Option<Instant> {
+        match self.life {
+            Life::Alive { last_check, .. } => last_check,
+            Life::Ended { .. } => None,
+        }
+    }
+
+    pub(super) fn set_last_check(&mut self, at: Option<Instant>) {
+        if let Life::Alive { last_check, .. } = &mut self.life {
+            *last_check = at;
+        }
+    }
+
+    /// Ends the session, and returns its sockets; `None` when it had ended before.
+    pub(super) fn end(&mut self, reason: EndReason) -> Option<Vec<Arc<dyn LiveSocket>>> {
+        let Life::Alive { rotating_to, .. } = &mut self.life else {
+            return None;
         };
-        let mut next = self.recheck;
-        if let Some(deadline) = known.deadline {
-            let grace = if self.expiring {
-                EXPIRY_GRACE
-            } else {
-                Duration::ZERO
-            };
-            next = next.min(deadline + grace);
+        let successor = rotating_to.take();
+        self.life = Life::Ended {
+            reason,
+            owed: false,
+            successor,
+        };
+        self.invalidate();
+        let sockets = std::mem::take(&mut self.sockets.list);
+        Some(sockets.into_iter().map(|(_, socket)| socket).collect())
+    }
+
+    /// Sets whether an ended session has a deletion owed.
+    pub(super) fn set_owed(&mut self, now: bool) {
+        if let Life::Ended { owed, .. } = &mut self.life {
+            *owed = now;
         }
-        match known.checked.checked_add(max_stale) {
-            Some(stale) if stale > Instant::now() => next.min(stale),
-            _ => next,
+    }
+
+    // --- Watchers ---------------------------------------------------------------------------------
+
+    pub(super) fn attach(&mut self, socket: Arc<dyn LiveSocket>) -> u64 {
+        self.watchers += 1;
+        let key = self.sockets.next_key;
+        self.sockets.next_key += 1;
+        self.sockets.list.push((key, socket));
+        key
+    }
+
+    /// Removes a socket from the list, if it is there still.
+    pub(super) fn detach(&mut self, key: u64) -> Option<Arc<dyn LiveSocket>> {
+        let list = &mut self.sockets.list;
+        let at = list.iter().position(|(other, _)| *other == key)?;
+        Some(list.swap_remove(at).1)
+    }
+
+    /// Queues a check, unless one of this urgency is queued already.
+    pub(super) fn queue(&mut self, urgency: Queued) -> bool {
+        let queue = urgency > self.queued;
+        if queue {
+            self.queued = urgency;
         }
+        queue
     }
 }

@@ -9,7 +9,7 @@ use socketioxide::{
 };
 use socketioxide_core::Value;
 
-use super::Attached;
+use super::attached::Attached;
 use crate::{
     live::Attachment,
     session::{MaybeSession, Session},
@@ -35,8 +35,9 @@ fn attached<A: Adapter, T: Send + Sync + 'static>(
     socket: &Arc<Socket<A>>,
 ) -> Result<Option<Arc<Attachment<T>>>, SocketSessionError> {
     match socket.extensions.get::<Attached<T>>() {
-        Some(Attached::Session(attachment)) => Ok(Some(attachment)),
+        Some(Attached::Session { attachment, .. }) => Ok(Some(attachment)),
         Some(Attached::Anonymous) => Ok(None),
+        Some(Attached::Released) => Err(SocketSessionError::Ended),
         None => {
             tracing::error!(
                 data = type_name::<T>(),

@@ -1,9 +1,14 @@
-//! The gate: the connect middlewares.
+//! The connect middleware.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use socketioxide::{
-    TransportType,
     adapter::Adapter,
     extract::{Data, SocketRef},
     handler::{ConnectMiddleware, FromConnectParts},
@@ -12,91 +17,138 @@ use socketioxide::{
 use socketioxide_core::Value;
 
 use super::{
-    Attached,
-    socket::{EndHook, IoSocket},
+    attached::Attached,
+    socket::{EndHook, IoSocket, seat_of},
 };
 use crate::{
     bridge::SessionBridge,
     handshake::{AuthPayload, Handshake},
-    live::EndReason,
+    live::{Attachment, EndReason},
     rejection::SessionRejection,
     request::LayeredRequest,
 };
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
-    /// A connect middleware that lets in clients with a session only:
+    /// A connect middleware that admits only clients with a session:
     /// `io.ns("/", on_connect.with(sessions.require()))`. Others get one of the five codes of
     /// [`SessionRejection`] as their `connect_error`.
     ///
     /// Further middlewares can take [`Session`](crate::Session) when they run later, and socketioxide
     /// runs the last one named first: `on_connect.with(admins_only).with(sessions.require())`.
-    #[must_use]
-    pub fn require(&self) -> RequireSession<T> {
-        RequireSession {
-            bridge: self.clone(),
-            on_end: NoHook,
-        }
+    pub fn require(&self) -> SessionMiddleware<T> {
+        SessionMiddleware::new(self.clone(), Admits::Sessions)
     }
 
-    /// A connect middleware that lets in clients without a session too: those that bring no
-    /// credential, and those whose credential is no good or whose session is gone. Handlers take
-    /// [`MaybeSession`](crate::MaybeSession). A refused origin and a failed store still reject.
-    #[must_use]
-    pub fn optional(&self) -> OptionalSession<T> {
-        OptionalSession {
-            bridge: self.clone(),
-            on_end: NoHook,
-        }
+    /// A connect middleware that admits clients without a session, too: those that bring no
+    /// credential, or one that is not valid or whose session is gone, and pages of a foreign origin,
+    /// whose cookie does not count. Handlers take [`MaybeSession`](crate::MaybeSession). Only a
+    /// failure of the store rejects.
+    ///
+    /// A foreign page can open this namespace from a visitor's browser, on a private server, too. To
+    /// refuse that, see [`own_origins_only`](SessionMiddleware::own_origins_only).
+    pub fn optional(&self) -> SessionMiddleware<T> {
+        SessionMiddleware::new(self.clone(), Admits::Everyone)
     }
 }
 
-/// The connect middleware made by [`SessionBridge::require`].
-pub struct RequireSession<T: Send + Sync + 'static, H = NoHook> {
+/// The connect middleware of [`SessionBridge::require`] and [`SessionBridge::optional`].
+///
+/// ```
+/// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+/// use socketioxide_session::{EndReason, MaybeSession, Session};
+/// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = Keyring::new(SecretKey::generate()?);
+/// # let cookie = SignedCookie::new("sid", &keys)?;
+/// # let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new()).build()?;
+/// let (layer, io) = SocketIo::new_layer();
+/// let tell = |socket: SocketRef, reason: EndReason| {
+///     socket.emit("ended", reason.as_str()).ok();
+/// };
+/// let on_connect = async |_: SocketRef, user: Session<String>| println!("{}", user.data());
+/// io.ns("/", on_connect.with(sessions.require().on_end(tell)));
+/// let on_lobby = async |_: SocketRef, _: MaybeSession<String>| ();
+/// io.ns("/lobby", on_lobby.with(sessions.optional()));
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct SessionMiddleware<T: Send + Sync + 'static, H = NoHook> {
     bridge: SessionBridge<T>,
+    admits: Admits,
     on_end: H,
 }
 
-/// The connect middleware made by [`SessionBridge::optional`].
-pub struct OptionalSession<T: Send + Sync + 'static, H = NoHook> {
-    bridge: SessionBridge<T>,
-    on_end: H,
+/// Which clients are admitted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admits {
+    Sessions,
+    Everyone,
+    EveryoneOfOwnOrigins,
 }
 
-/// Nothing is said to the client before its session's end closes the socket.
+/// No hook is called before the end of a session disconnects a socket.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct NoHook;
 
-/// What is called before a session's end closes a socket.
+/// The hook that is called before the end of a session disconnects a socket; made by
+/// [`SessionMiddleware::on_end`].
 pub struct OnEnd<A: Adapter>(Arc<EndHook<A>>);
 
-impl<T: Send + Sync + 'static> RequireSession<T> {
-    /// Calls `hook` for each socket before it is disconnected because its session has ended: a last
-    /// word to the client. It runs on a thread of its own; when it takes longer than half a second
-    /// (an earlier one included), the socket is disconnected without waiting for it.
-    #[must_use]
+impl<T: Send + Sync + 'static> SessionMiddleware<T> {
+    fn new(bridge: SessionBridge<T>, admits: Admits) -> Self {
+        Self {
+            bridge,
+            admits,
+            on_end: NoHook,
+        }
+    }
+
+    /// Calls `hook` for each socket before it is disconnected because its session has ended, for a
+    /// message to the client.
+    ///
+    /// It runs on a thread for blocking work. When it takes longer than half a second, the socket is
+    /// disconnected without waiting for it.
     pub fn on_end<A: Adapter>(
         self,
         hook: impl Fn(SocketRef<A>, EndReason) + Send + Sync + 'static,
-    ) -> RequireSession<T, OnEnd<A>> {
-        RequireSession {
+    ) -> SessionMiddleware<T, OnEnd<A>> {
+        SessionMiddleware {
             bridge: self.bridge,
+            admits: self.admits,
             on_end: OnEnd(Arc::new(hook)),
         }
     }
 }
 
-impl<T: Send + Sync + 'static> OptionalSession<T> {
-    /// As [`RequireSession::on_end`].
-    #[must_use]
-    pub fn on_end<A: Adapter>(
-        self,
-        hook: impl Fn(SocketRef<A>, EndReason) + Send + Sync + 'static,
-    ) -> OptionalSession<T, OnEnd<A>> {
-        OptionalSession {
-            bridge: self.bridge,
-            on_end: OnEnd(Arc::new(hook)),
+impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
+    /// Rejects pages of a foreign origin as `FORBIDDEN` also where a session is
+    /// [optional](SessionBridge::optional).
+    pub fn own_origins_only(mut self) -> Self {
+        if self.admits == Admits::Everyone {
+            self.admits = Admits::EveryoneOfOwnOrigins;
         }
+        self
+    }
+}
+
+/// What the two kinds of hook are to a server with this adapter. Sealed.
+pub trait EndHookFor<A: Adapter>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn hook(&self) -> Option<&OnEnd<A>>;
+}
+
+impl<A: Adapter> EndHookFor<A> for NoHook {
+    fn hook(&self) -> Option<&OnEnd<A>> {
+        None
+    }
+}
+
+impl<A: Adapter> EndHookFor<A> for OnEnd<A> {
+    fn hook(&self) -> Option<&OnEnd<A>> {
+        Some(self)
     }
 }
 
@@ -107,99 +159,50 @@ pub struct BySession;
 
 type MiddlewareResult = Result<(), Box<dyn fmt::Display + Send>>;
 
-impl<A: Adapter, T: Send + Sync + 'static> ConnectMiddleware<A, BySession> for RequireSession<T> {
-    async fn call<'a>(
-        &'a self,
-        socket: Arc<Socket<A>>,
-        auth: &'a Option<Value>,
-    ) -> MiddlewareResult {
-        gate(&self.bridge, Door::Require, &socket, auth, None).await
-    }
-}
-
-impl<A: Adapter, T: Send + Sync + 'static> ConnectMiddleware<A, BySession>
-    for RequireSession<T, OnEnd<A>>
+impl<A, T, H> ConnectMiddleware<A, BySession> for SessionMiddleware<T, H>
+where
+    A: Adapter,
+    T: Send + Sync + 'static,
+    H: EndHookFor<A> + Clone,
 {
     async fn call<'a>(
         &'a self,
         socket: Arc<Socket<A>>,
         auth: &'a Option<Value>,
     ) -> MiddlewareResult {
-        gate(
-            &self.bridge,
-            Door::Require,
-            &socket,
-            auth,
-            Some(&self.on_end),
-        )
-        .await
-    }
-}
-
-impl<A: Adapter, T: Send + Sync + 'static> ConnectMiddleware<A, BySession> for OptionalSession<T> {
-    async fn call<'a>(
-        &'a self,
-        socket: Arc<Socket<A>>,
-        auth: &'a Option<Value>,
-    ) -> MiddlewareResult {
-        gate(&self.bridge, Door::Optional, &socket, auth, None).await
-    }
-}
-
-impl<A: Adapter, T: Send + Sync + 'static> ConnectMiddleware<A, BySession>
-    for OptionalSession<T, OnEnd<A>>
-{
-    async fn call<'a>(
-        &'a self,
-        socket: Arc<Socket<A>>,
-        auth: &'a Option<Value>,
-    ) -> MiddlewareResult {
-        gate(
-            &self.bridge,
-            Door::Optional,
-            &socket,
-            auth,
-            Some(&self.on_end),
-        )
-        .await
-    }
-}
-
-/// Who is let in.
-#[derive(Clone, Copy)]
-enum Door {
-    Require,
-    Optional,
-}
-
-#[allow(clippy::ref_option, reason = "this is how socketioxide hands it to us")]
-async fn gate<A: Adapter, T: Send + Sync + 'static>(
-    bridge: &SessionBridge<T>,
-    door: Door,
-    socket: &Arc<Socket<A>>,
-    auth: &Option<Value>,
-    on_end: Option<&OnEnd<A>>,
-) -> MiddlewareResult {
-    let decode = || {
-        Data::from_connect_parts(socket, auth)
-            .ok()
-            .map(|Data(json)| json)
-    };
-    let payload = AuthPayload::encoded(size_of_payload(auth), &decode);
-    let handshake = Handshake::from_parts(socket.req_parts())
-        .with_namespace(socket.ns())
-        .with_auth(&payload);
-    match (admit(bridge, socket, &handshake, on_end).await, door) {
-        (Ok(()), _) => Ok(()),
-        (Err(rejection), Door::Optional) if rejection.is_anonymous() => {
-            let (code, session) = (rejection.code(), rejection.fingerprint());
-            tracing::debug!(code, session, "socket without a session");
-            socket.extensions.insert(Attached::<T>::Anonymous);
-            Ok(())
+        let decode = || {
+            Data::from_connect_parts(&socket, auth)
+                .ok()
+                .map(|Data(json)| json)
+        };
+        let payload = AuthPayload::encoded(size_of_payload(auth), &decode);
+        let handshake = Handshake::from_parts(socket.req_parts())
+            .with_namespace(socket.ns())
+            .with_auth(&payload);
+        match admit(&self.bridge, &socket, &handshake, self.on_end.hook()).await {
+            Ok(attachment) => {
+                attach(&socket, attachment);
+                Ok(())
+            }
+            Err(rejection) if self.admits_without_session(&rejection) => {
+                self.bridge.note_anonymous(&rejection, &handshake);
+                socket.extensions.insert(Attached::<T>::Anonymous);
+                Ok(())
+            }
+            Err(rejection) => {
+                self.bridge.report(&rejection, &handshake);
+                Err(Box::new(rejection.code()))
+            }
         }
-        (Err(rejection), _) => {
-            bridge.report(&rejection, &handshake);
-            Err(Box::new(rejection.code()))
+    }
+}
+
+impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
+    fn admits_without_session(&self, rejection: &SessionRejection) -> bool {
+        match self.admits {
+            Admits::Sessions => false,
+            Admits::Everyone => rejection.is_anonymous() || rejection.is_forbidden(),
+            Admits::EveryoneOfOwnOrigins => rejection.is_anonymous(),
         }
     }
 }
@@ -209,30 +212,46 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
     socket: &Arc<Socket<A>>,
     handshake: &Handshake<'_>,
     on_end: Option<&OnEnd<A>>,
-) -> Result<(), SessionRejection> {
+) -> Result<Attachment<T>, SessionRejection> {
+    let (opening, sid) = (socket.req_parts(), socket.id.as_str());
+    LayeredRequest::connects(bridge, opening, sid);
+    // An earlier socket with this sid no longer acts on the seat.
+    bridge.succeed(&seat_of(socket)).await;
     let on_end = on_end.map(|hook| hook.0.clone());
     let live = Arc::new(IoSocket::<A, T>::new(socket, on_end));
-    let opening = LayeredRequest::of(socket.req_parts(), bridge);
-    let transport = opening.map(|request| request.transport());
-    let attachment = bridge.admit(handshake, transport, live).await?;
-    socket.join(attachment.id().room());
-    // Whoever ended the session before the room was joined could not take the socket out of it.
-    if attachment.end_reason().is_some() {
-        socket.leave_all();
-        return Err(SessionRejection::gone(attachment.id()));
-    }
-    if let Some(transport) = transport
-        && socket.transport_type() == TransportType::Polling
-    {
-        let sid = socket.id.as_str();
-        bridge.connected(transport, sid, &attachment, socket.req_parts());
-    }
-    let attached = Attached::Session(Arc::new(attachment));
-    socket.extensions.insert(attached);
-    Ok(())
+    let attachment = bridge.admit(handshake, live).await?;
+    LayeredRequest::admitted(bridge, opening, sid, attachment.id());
+    Ok(attachment)
 }
 
-/// The bytes of the payload as they came, before anything parses them.
+fn attach<A: Adapter, T: Send + Sync + 'static>(socket: &Socket<A>, attachment: Attachment<T>) {
+    let earlier = socket.extensions.remove::<Attached<T>>();
+    if earlier.is_some() {
+        warn_of_two_bridges(socket.ns());
+    }
+    // Should the session have ended by now, its socket is retired already, and the extractors of the
+    // connect handler find the end.
+    if attachment.end_reason().is_some() {
+        attachment.socket().leave_rooms();
+    }
+    socket.extensions.insert(Attached::Session {
+        attachment: Arc::new(attachment),
+        earlier: earlier.map(Arc::new),
+    });
+}
+
+fn warn_of_two_bridges(namespace: &str) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            namespace,
+            "a namespace has the middlewares of two session bridges for one type: its handlers get the \
+             session of the one that runs last, and the end of either session disconnects the socket"
+        );
+    }
+}
+
+/// The bytes of the payload as they came, before any parsing.
 #[allow(clippy::ref_option, reason = "this is how socketioxide hands it to us")]
 fn size_of_payload(auth: &Option<Value>) -> usize {
     match auth {
@@ -242,19 +261,11 @@ fn size_of_payload(auth: &Option<Value>) -> usize {
     }
 }
 
-impl<T: Send + Sync + 'static, H: Clone> Clone for RequireSession<T, H> {
+impl<T: Send + Sync + 'static, H: Clone> Clone for SessionMiddleware<T, H> {
     fn clone(&self) -> Self {
         Self {
             bridge: self.bridge.clone(),
-            on_end: self.on_end.clone(),
-        }
-    }
-}
-
-impl<T: Send + Sync + 'static, H: Clone> Clone for OptionalSession<T, H> {
-    fn clone(&self) -> Self {
-        Self {
-            bridge: self.bridge.clone(),
+            admits: self.admits,
             on_end: self.on_end.clone(),
         }
     }
@@ -266,15 +277,9 @@ impl<A: Adapter> Clone for OnEnd<A> {
     }
 }
 
-impl<T: Send + Sync + 'static, H> fmt::Debug for RequireSession<T, H> {
+impl<T: Send + Sync + 'static, H> fmt::Debug for SessionMiddleware<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireSession").finish_non_exhaustive()
-    }
-}
-
-impl<T: Send + Sync + 'static, H> fmt::Debug for OptionalSession<T, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OptionalSession").finish_non_exhaustive()
+        f.debug_struct("SessionMiddleware").finish_non_exhaustive()
     }
 }
 

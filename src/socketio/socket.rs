@@ -1,6 +1,7 @@
 //! A socket of socketioxide, as the live sessions see it.
 
 use std::{
+    convert::Infallible,
     marker::PhantomData,
     sync::{
         Arc, Weak,
@@ -8,32 +9,64 @@ use std::{
     },
 };
 
-use socketioxide::{adapter::Adapter, extract::SocketRef, socket::Socket};
+use socketioxide::{
+    SocketIo, adapter::Adapter, extract::SocketRef, handler::FromConnectParts, socket::Socket,
+};
 
 use super::Attached;
-use crate::{
-    hook::Job,
-    live::{EndReason, LiveSocket, Presence},
-};
+use crate::live::{EndReason, LiveSocket, Presence, Seat};
 
 pub(super) type EndHook<A> = dyn Fn(SocketRef<A>, EndReason) + Send + Sync;
 
 /// A socket as the live sessions see it. It does not keep the socket alive.
 pub(super) struct IoSocket<A: Adapter, T> {
     socket: Weak<Socket<A>>,
-    seen: AtomicBool,
+    /// It was seen in its namespace, or connected.
+    entered: AtomicBool,
+    /// It was seen connected.
+    connected: AtomicBool,
     on_end: Option<Arc<EndHook<A>>>,
     data: PhantomData<fn() -> T>,
+}
+
+/// What the namespace of a socket has at its seat.
+enum AtSeat {
+    /// The namespace, or the whole server, is gone.
+    NoNamespace,
+    Empty,
+    This,
+    Another,
 }
 
 impl<A: Adapter, T> IoSocket<A, T> {
     pub(super) fn new(socket: &Arc<Socket<A>>, on_end: Option<Arc<EndHook<A>>>) -> Self {
         Self {
             socket: Arc::downgrade(socket),
-            seen: AtomicBool::new(false),
+            entered: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
             on_end,
             data: PhantomData,
         }
+    }
+
+    fn at_seat(socket: &Arc<Socket<A>>) -> AtSeat {
+        // The socket's own reference to its namespace outlives the namespace's removal.
+        let io: Result<SocketIo<A>, Infallible> = SocketIo::from_connect_parts(socket, &None);
+        let Some(namespace) = io.ok().and_then(|io| io.of(socket.ns())) else {
+            return AtSeat::NoNamespace;
+        };
+        match namespace.get_socket(socket.id) {
+            None => AtSeat::Empty,
+            Some(found) if std::ptr::eq(&raw const *found, Arc::as_ptr(socket)) => AtSeat::This,
+            Some(_) => AtSeat::Another,
+        }
+    }
+}
+
+pub(super) fn seat_of<A: Adapter>(socket: &Socket<A>) -> Seat {
+    Seat {
+        namespace: socket.ns().into(),
+        sid: socket.id.as_str().into(),
     }
 }
 
@@ -42,31 +75,54 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
         let Some(socket) = self.socket.upgrade() else {
             return Presence::Gone;
         };
-        // A client may have come back with the same id: it must be the very same socket.
-        let found = socket.broadcast().get_socket(socket.id);
-        let is_here =
-            found.is_some_and(|found| std::ptr::eq(&raw const *found, Arc::as_ptr(&socket)));
-        let was_here = self.seen.fetch_or(is_here, Ordering::SeqCst);
-        match (is_here, socket.connected()) {
-            (_, true) => Presence::Connected,
-            (true, false) if was_here => Presence::Leaving,
-            (false, false) if was_here => Presence::Gone,
-            (_, false) => Presence::Connecting,
+        let connected = socket.connected();
+        let was_connected = self.connected.fetch_or(connected, Ordering::SeqCst);
+        let is_here = match Self::at_seat(&socket) {
+            AtSeat::NoNamespace | AtSeat::Another => return Presence::Gone,
+            AtSeat::Empty => false,
+            AtSeat::This => true,
+        };
+        let had_entered = self
+            .entered
+            .fetch_or(is_here || connected, Ordering::SeqCst);
+        match (is_here, connected) {
+            (true, true) => Presence::Connected,
+            (true, false) if was_connected => Presence::Leaving,
+            (true, false) => Presence::Connecting,
+            // `connected` alone proves nothing: a namespace can lose a socket without telling it.
+            (false, true) => Presence::Gone,
+            (false, false) if had_entered => Presence::Gone,
+            (false, false) => Presence::Connecting,
         }
     }
 
+    fn seat(&self) -> Option<Seat> {
+        self.socket.upgrade().map(|socket| seat_of(&socket))
+    }
+
     fn seen(&self) {
-        self.seen.store(true, Ordering::SeqCst);
+        self.entered.store(true, Ordering::SeqCst);
+        self.connected.store(true, Ordering::SeqCst);
+    }
+
+    fn join(&self, room: String) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.join(room);
+        }
     }
 
     fn leave_rooms(&self) {
-        if let Some(socket) = self.socket.upgrade() {
+        if let Some(socket) = self.socket.upgrade()
+            && let AtSeat::Empty | AtSeat::This = Self::at_seat(&socket)
+        {
             socket.leave_all();
         }
     }
 
     fn disconnect(&self) {
-        if let Some(socket) = self.socket.upgrade() {
+        if let Some(socket) = self.socket.upgrade()
+            && let AtSeat::This = Self::at_seat(&socket)
+        {
             // It fails when the client does not read; the presence tells.
             let _ = socket.disconnect();
         }
@@ -74,11 +130,12 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
 
     fn release(&self) {
         if let Some(socket) = self.socket.upgrade() {
-            socket.extensions.remove::<Attached<T>>();
+            let attached = socket.extensions.insert(Attached::<T>::Released);
+            drop(attached);
         }
     }
 
-    fn last_word(&self, reason: EndReason) -> Option<Job> {
+    fn end_hook(&self, reason: EndReason) -> Option<Box<dyn FnOnce() + Send>> {
         let hook = self.on_end.clone()?;
         let socket = SocketRef::from(self.socket.upgrade()?);
         Some(Box::new(move || hook(socket, reason)))

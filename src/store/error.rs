@@ -25,6 +25,14 @@ impl StoreError {
         self.kind
     }
 
+    /// The bridge was shut down.
+    pub(crate) fn shut_down() -> Self {
+        Self::new(
+            StoreErrorKind::Unavailable,
+            "the session bridge is shut down",
+        )
+    }
+
     /// A panic of code that was called: of a store, or of an extractor.
     pub(crate) fn panicked(who: &'static str) -> Self {
         Self::new(StoreErrorKind::Other, format!("{who} panicked"))

@@ -4,7 +4,10 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::{Changes, Created, Record, Revision, Saved, SessionStore, StoreError, StoreErrorKind};
+use super::{
+    Capabilities, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
+    StoreError, StoreErrorKind,
+};
 use crate::id::SessionId;
 
 /// Calls a user's store so that each call ends within the timeout, and a panic is an error.
@@ -13,7 +16,17 @@ pub(crate) struct GuardedStore<T> {
     timeout: Duration,
 }
 
+impl<T> GuardedStore<T> {
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
 impl<T: Send + Sync + 'static> GuardedStore<T> {
+    pub(crate) fn user_id(&self, data: &T) -> Option<String> {
+        self.store.user_id(data).filter(|user| !user.is_empty())
+    }
+
     pub(crate) fn new(store: Arc<dyn SessionStore<Data = T>>, timeout: Duration) -> Self {
         Self { store, timeout }
     }
@@ -65,6 +78,28 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
 
     pub(crate) async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.guard(async { self.store.delete(id).await }).await
+    }
+
+    pub(crate) async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.guard(async { self.store.mark_replaced(id).await })
+            .await
+    }
+
+    pub(crate) async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.guard(async { self.store.was_replaced(id).await })
+            .await
+    }
+
+    pub(crate) async fn sessions_of_user(
+        &self,
+        user: &str,
+    ) -> Result<Vec<IndexedSession>, StoreError> {
+        self.guard(async { self.store.sessions_of_user(user).await })
+            .await
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
     }
 
     /// `None` too when the store panics: then it is one that reports nothing.

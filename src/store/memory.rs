@@ -128,7 +128,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
                     revision,
                 },
             );
-            (Created::Created, true)
+            (Created::Created(revision.into()), true)
         }))
     }
 

@@ -355,15 +355,25 @@ pub struct Revision(Repr);
 enum Repr {
     Number(u64),
     Bytes(Bytes),
+    Unknown,
 }
 
 impl Revision {
+    /// A revision that no store has given, and that equals none.
+    pub(crate) fn unknown() -> Self {
+        Self(Repr::Unknown)
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.0, Repr::Unknown)
+    }
+
     /// The number that it was made from, if it was.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match self.0 {
             Repr::Number(number) => Some(number),
-            Repr::Bytes(_) => None,
+            Repr::Bytes(_) | Repr::Unknown => None,
         }
     }
 
@@ -372,7 +382,7 @@ impl Revision {
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
-            Repr::Number(_) => None,
+            Repr::Number(_) | Repr::Unknown => None,
         }
     }
 }
@@ -403,11 +413,11 @@ impl fmt::Debug for Revision {
 }
 
 /// What became of [`SessionStore::create`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Created {
-    /// The session was made.
-    Created,
+    /// The session was created, and its data has this revision.
+    Created(Revision),
     /// A session of this id exists, and was left as it is.
     Taken,
 }

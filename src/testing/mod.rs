@@ -34,7 +34,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! # let keys = Keyring::new(SecretKey::generate()?);
 //! # let cookie = SignedCookie::new("sid", &keys)?;
-//! let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::<String>::new()).build();
+//! let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::<String>::new()).build()?;
 //! let app: Router = Router::new()
 //!     .route("/", get(async |user: Session<String>| format!("Hello {}", user.data())))
 //!     .layer(sessions.layer());

@@ -1,9 +1,9 @@
-//! What is to be known of Engine.IO's requests and answers.
+//! Engine.IO's requests.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Uri;
 
-/// The random bytes of a `sid`.
+/// Number of random bytes in a `sid`.
 const SID_BYTES: usize = 12;
 
 /// What an HTTP request is to Engine.IO.
@@ -13,7 +13,7 @@ pub(crate) enum EngineRequest<'a> {
     Opens(TransportKind),
     /// It belongs to the transport with this `sid`.
     Continues(&'a str),
-    /// It names more than one `sid`, and each reader might take another one.
+    /// It names more than one `sid`, and two readers could take different ones.
     Ambiguous,
 }
 
@@ -24,9 +24,9 @@ pub(crate) enum TransportKind {
 }
 
 impl<'a> EngineRequest<'a> {
-    /// Reads the query as engineioxide does: split at `&`, nothing is decoded, of each parameter the
-    /// first, and of all but `sid` only what comes before another `=`. `None`: nothing that Engine.IO
-    /// would answer with more than an error.
+    /// Reads the query as engineioxide does: split at `&`, nothing decoded, the first of each
+    /// parameter, and of all but `sid` only what comes before another `=`. `None`: a request that
+    /// Engine.IO answers with an error at most.
     pub(crate) fn of(uri: &'a Uri) -> Option<Self> {
         let query = uri.query()?;
         let values = |name: &'static str| {
@@ -48,11 +48,10 @@ impl<'a> EngineRequest<'a> {
     }
 }
 
-/// The same request for a transport that does not exist: Engine.IO itself answers as it answers a
-/// `sid` that nobody knows.
+/// The same request for a transport that does not exist, so that Engine.IO itself gives its answer
+/// for an unknown `sid`.
 pub(crate) fn with_unknown_sid(uri: &Uri) -> Uri {
-    // A URI that is as long as one can be has no room for a longer `sid`. What is none at all is
-    // unknown, too.
+    // A URI of the maximum length has no room for a longer `sid`. A malformed one is unknown, too.
     with_sid(uri, &unknown_sid())
         .or_else(|| with_sid(uri, "-"))
         .unwrap_or_default()
@@ -78,16 +77,6 @@ fn unknown_sid() -> String {
     let mut bytes = [0; SID_BYTES];
     fastrand::fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The `sid` in the packet with which Engine.IO answers who opens a polling transport.
-pub(crate) fn sid_of_open_packet(body: &[u8]) -> Option<&str> {
-    const FIELD: &[u8] = br#"{"sid":""#;
-    let at = body.windows(FIELD.len()).position(|bytes| bytes == FIELD)?;
-    let sid = body[at + FIELD.len()..]
-        .split(|byte| *byte == b'"')
-        .next()?;
-    str::from_utf8(sid).ok()
 }
 
 #[cfg(test)]
@@ -164,19 +153,5 @@ mod tests {
             }
             assert!(changed.query().unwrap().ends_with(&padding));
         }
-    }
-
-    #[test]
-    fn the_sid_is_read_from_what_engine_io_answers() {
-        for (body, sid) in [
-            (r#"0{"sid":"abc","upgrades":["websocket"]}"#, Some("abc")),
-            (r#"96:0{"sid":"abc","upgrades":[]}2:40"#, Some("abc")),
-            ("0{}", None),
-            ("", None),
-            ("<html>", None),
-        ] {
-            assert_eq!(sid_of_open_packet(body.as_bytes()), sid, "{body}");
-        }
-        assert_eq!(sid_of_open_packet(b"{\"sid\":\"\xff\""), None);
     }
 }

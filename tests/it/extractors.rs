@@ -178,7 +178,9 @@ async fn two_bridges_of_two_types_on_one_namespace() {
     let setup = Setup::new().namespace(|io, sessions| {
         let keys = crate::support::server::keyring(1, &[]);
         let cookie = socketioxide_session::SignedCookie::new("cart", &keys).unwrap();
-        let carts = SessionBridge::builder(cookie, MemoryStore::<Vec<u32>>::new()).build();
+        let carts = SessionBridge::builder(cookie, MemoryStore::<Vec<u32>>::new())
+            .build()
+            .unwrap();
         let on_connect =
             async |socket: SocketRef,
                    user: Session<User>,

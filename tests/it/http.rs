@@ -27,7 +27,9 @@ impl App {
         let keys = Keyring::new(SecretKey::generate().unwrap());
         let cookie = SignedCookie::new("sid", &keys).unwrap();
         let (store, faults) = FaultyStore::new(MemoryStore::<String>::new());
-        let sessions = SessionBridge::builder(cookie.clone(), store).build();
+        let sessions = SessionBridge::builder(cookie.clone(), store)
+            .build()
+            .unwrap();
         Self {
             sessions,
             cookie,
@@ -157,7 +159,9 @@ async fn without_the_layer_a_handler_answers_500() {
     }
     // A layer of another type of session is no layer.
     let cookie = app.cookie.clone();
-    let others = SessionBridge::builder(cookie, MemoryStore::<u32>::new()).build();
+    let others = SessionBridge::builder(cookie, MemoryStore::<u32>::new())
+        .build()
+        .unwrap();
     let router = router(
         &others,
         get(async |user: Session<String>| user.data().clone()),
@@ -210,7 +214,8 @@ async fn the_hook_sees_every_rejection() {
             let path = handshake.uri().path().to_owned();
             told.send((rejection.code(), path)).unwrap();
         })
-        .build();
+        .build()
+        .unwrap();
     let parts = HandshakeBuilder::request("/page").into_parts();
     sessions.from_request(&parts).await.unwrap_err();
     let told = crate::support::soon("the hook ran", hears.recv()).await;

@@ -83,7 +83,7 @@ async fn a_deletion_by_anybody_is_reported_and_closes_the_sockets() {
     let mut tab = server.connected(&ann).await;
     // An update and a touch in between must not silence the reports.
     assert_eq!(tab.ask("/", "visit").await, "[1]");
-    ann.touch().await.unwrap();
+    let _ = ann.touch().await.unwrap();
     assert!(server.store.delete(ann.id()).await.unwrap());
     assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
     assert_eq!(tab.frame().await, "41");
@@ -206,7 +206,7 @@ async fn an_expired_session_is_closed_and_a_touched_one_lives_on() {
     let ann = server.sessions.create_for(user("Ann"), life).await.unwrap();
     let bob = server.sessions.create_for(user("Bob"), life).await.unwrap();
     let (mut tab, mut other) = (server.connected(&ann).await, server.connected(&bob).await);
-    bob.touch().await.unwrap();
+    let _ = bob.touch().await.unwrap();
     assert_eq!(tab.frame().await, r#"42["ended","expired"]"#);
     assert_eq!(tab.frame().await, "41");
     assert!(ann.has_ended());
@@ -290,8 +290,9 @@ async fn the_store_down_leaves_live_ones_alone_until_they_are_too_stale() {
     assert_eq!(tab.frame().await, r#"42["ended","store-unreachable"]"#);
     assert_eq!(tab.frame().await, "41");
     server.assert_empty().await;
-    // The session goes on, and the client may come back.
+    // The session goes on, and the client may come back, once the last failure is forgotten.
     server.faults.clear();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     tab.connect("/").await;
 }
 
@@ -336,10 +337,7 @@ async fn an_end_that_nobody_waits_for_happens_all_the_same() {
     assert!(ending.is_err());
     assert!(server.store.load(ann.id()).await.unwrap().is_some());
     server.faults.clear();
-    until("it is deleted and let go", || {
-        server.sessions.live_sessions() == 0
-    })
-    .await;
+    until("it is deleted", || server.sessions.pending_deletions() == 0).await;
     assert!(server.store.load(ann.id()).await.unwrap().is_none());
 }
 
@@ -544,13 +542,15 @@ async fn a_change_made_elsewhere_is_what_the_next_handler_sees() {
         watching.data().clone()
     });
     // By another node: another bridge on the same store.
-    let elsewhere = SessionBridge::builder(server.cookie.clone(), server.store.clone()).build();
+    let elsewhere = SessionBridge::builder(server.cookie.clone(), server.store.clone())
+        .build()
+        .unwrap();
     let there = Brings::nothing();
     drop(there);
     let parts = socketioxide_session::testing::HandshakeBuilder::request("/");
     let parts = parts.session_cookie(&server.cookie, ann.id()).into_parts();
     let session = elsewhere.from_request(&parts).await.unwrap();
-    session
+    let _ = session
         .update(|user| user.name = "Anna".into())
         .await
         .unwrap();
@@ -592,7 +592,9 @@ async fn a_handle_can_wait_for_the_end_without_any_socket() {
 async fn updates_from_everywhere_are_all_kept() {
     let server = Server::start().await;
     let ann = server.login("Ann").await;
-    let other = SessionBridge::builder(server.cookie.clone(), server.store.clone()).build();
+    let other = SessionBridge::builder(server.cookie.clone(), server.store.clone())
+        .build()
+        .unwrap();
     let parts = socketioxide_session::testing::HandshakeBuilder::request("/");
     let parts = parts.session_cookie(&server.cookie, ann.id()).into_parts();
     let there = other.from_request(&parts).await.unwrap();
@@ -605,7 +607,7 @@ async fn updates_from_everywhere_are_all_kept() {
     let from_tabs = join_all(tabs.iter_mut().map(|tab| tab.ask("/", "visit")));
     let (here, there, _) = tokio::join!(here, there, from_tabs);
     for updated in here.into_iter().chain(there) {
-        updated.unwrap();
+        let _ = updated.unwrap();
     }
     assert_eq!(ann.reload().await.unwrap().data().visits, 105);
 }
@@ -631,7 +633,9 @@ async fn a_rotation_ends_the_old_id_everywhere_and_loses_no_save() {
     let here = Setup::new().say_why().start().await;
     let ann = here.login("Ann").await;
     let mut planted = here.connected(&ann).await;
-    let elsewhere = SessionBridge::builder(here.cookie.clone(), here.store.clone()).build();
+    let elsewhere = SessionBridge::builder(here.cookie.clone(), here.store.clone())
+        .build()
+        .unwrap();
     let parts = socketioxide_session::testing::HandshakeBuilder::request("/");
     let parts = parts.session_cookie(&here.cookie, ann.id()).into_parts();
     let there = elsewhere.from_request(&parts).await.unwrap();
@@ -709,15 +713,17 @@ async fn activity_touches_at_most_once_per_interval_and_never_shortens() {
     let sessions = SessionBridge::builder(cookie.clone(), store)
         .ttl(minute * 30)
         .touch_on_activity(minute * 5)
-        .build();
+        .build()
+        .unwrap();
     let session = sessions.create(0).await.unwrap();
     let parts = HandshakeBuilder::request("/").session_cookie(&cookie, session.id());
     let parts = parts.into_parts();
     // Used every minute for three hours: it outlives its 30 minutes, and is touched every fifth.
     for _ in 0..180 {
         tokio::time::sleep(minute).await;
-        sessions.from_request(&parts).await.unwrap();
+        let _ = sessions.from_request(&parts).await.unwrap();
     }
+    tokio::time::sleep(minute).await;
     let touches = faults.calls(Call::Touch);
     assert!((29..=36).contains(&touches), "{touches} touches");
     // A longer life is not shortened.
@@ -725,7 +731,7 @@ async fn activity_touches_at_most_once_per_interval_and_never_shortens() {
     let parts = HandshakeBuilder::request("/").session_cookie(&cookie, long.id());
     let parts = parts.into_parts();
     tokio::time::sleep(minute * 10).await;
-    sessions.from_request(&parts).await.unwrap();
+    let _ = sessions.from_request(&parts).await.unwrap();
     tokio::time::sleep(minute).await;
     assert_eq!(faults.calls(Call::Touch), touches);
     // Not used any more, it expires.
@@ -768,7 +774,8 @@ async fn an_end_is_noticed_in_time_by_the_clock() {
     let sessions = SessionBridge::builder(cookie, store.clone())
         .ttl(every * 60)
         .revalidate_every(every)
-        .build();
+        .build()
+        .unwrap();
     // A deletion that is not reported: at most a fifth more than the interval.
     for _ in 0..20 {
         let session = sessions.create(0).await.unwrap();

@@ -23,7 +23,9 @@ fn app(sessions: &SessionBridge<String>) -> Router {
 async fn a_logged_in_socket_is_greeted() {
     let keys = Keyring::new(SecretKey::generate().unwrap());
     let token = EncryptedToken::new("token", &keys).unwrap();
-    let sessions = SessionBridge::builder(token.clone(), MemoryStore::new()).build();
+    let sessions = SessionBridge::builder(token.clone(), MemoryStore::new())
+        .build()
+        .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = app(&sessions);

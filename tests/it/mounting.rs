@@ -41,7 +41,7 @@ pub(crate) fn ann() -> User {
 
 async fn on_connect(socket: SocketRef, session: Session<User>) {
     socket.on("visit", async |session: Session<User>| {
-        session.update(|user| user.visits += 1).await.unwrap();
+        let _ = session.update(|user| user.visits += 1).await.unwrap();
     });
     socket.emit("session", session.data()).unwrap();
 }
@@ -54,7 +54,9 @@ impl App {
     fn with_origins(policy: OriginPolicy) -> Self {
         let cookie = SignedCookie::new("sid", &keyring(1, &[])).unwrap();
         let cookie = cookie.insecure_http().origin_policy(policy);
-        let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new()).build();
+        let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new())
+            .build()
+            .unwrap();
         Self { sessions, cookie }
     }
 
@@ -229,7 +231,7 @@ async fn two_bridges_for_one_type_are_told_apart() {
         let store = MemoryStore::<User>::new();
         (
             cookie.clone(),
-            SessionBridge::builder(cookie, store).build(),
+            SessionBridge::builder(cookie, store).build().unwrap(),
         )
     };
     let ((_, admins), (user_cookie, users)) = (bridge("admin"), bridge("user"));

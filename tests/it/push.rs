@@ -31,14 +31,14 @@ async fn changes_are_pushed_for_as_long_as_the_socket_lives() {
         tabs.push(tab);
     }
     for visits in 1..4 {
-        ann.update(|user| user.visits += 1).await.unwrap();
+        let _ = ann.update(|user| user.visits += 1).await.unwrap();
         for tab in &mut tabs {
             let pushed = format!(r#"42/push,["session",{{"name":"Ann","visits":{visits}}}]"#);
             assert_eq!(tab.frame_of("42").await, pushed);
         }
     }
     tabs.pop().unwrap().close().await;
-    ann.update(|user| user.visits += 1).await.unwrap();
+    let _ = ann.update(|user| user.visits += 1).await.unwrap();
     tabs[0].frame_of("42").await;
     ann.end().await.unwrap();
     assert_eq!(tabs[0].frame_of("41").await, "41/push,");

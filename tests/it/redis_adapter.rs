@@ -80,7 +80,9 @@ async fn node(redis: &Redis) -> Node {
     let keys = keyring(1, &[]);
     let cookie = SignedCookie::new("sid", &keys).unwrap().insecure_http();
     let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
-    let sessions = SessionBridge::builder(cookie.clone(), store).build();
+    let sessions = SessionBridge::builder(cookie.clone(), store)
+        .build()
+        .unwrap();
     let gate = sessions.require().on_end(on_end);
     io.ns("/", on_connect.with(gate)).await.unwrap();
     let app = Router::new().layer(layer).layer(sessions.layer());

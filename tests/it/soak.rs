@@ -73,7 +73,7 @@ async fn run(server: Arc<Server>, slots: Slots, seed: u64) {
             0..30 => connect(&server, &session, &mut tabs).await,
             30..70 => update(slot, &session).await,
             70..80 => match session.touch().await {
-                Ok(()) | Err(UpdateError::Gone) => {}
+                Ok(_) | Err(UpdateError::Gone) => {}
                 Err(error) => panic!("{error:?}"),
             },
             80..92 if !tabs.is_empty() => {

@@ -132,12 +132,13 @@ impl SessionStore for WrongStore {
             }
             shared.sessions.insert(self.key(id), first);
         }
+        let revision = stored.revision;
         if self.is(Wrong::CreateInTwoSteps) {
             yield_now().await;
             self.shared.lock().sessions.insert(self.key(id), stored);
         }
         self.tell(id);
-        Ok(Created::Created)
+        Ok(Created::Created(revision.into()))
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record<SampleData>>, StoreError> {

@@ -164,9 +164,9 @@ where
     async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
         let value = encode(data)?;
         let (client, _room) = self.client()?;
-        let created = commands::create(client, &self.key(id), value, ttl).await;
+        let created = commands::create(client, &self.key(id), value.clone(), ttl).await;
         Ok(if created.map_err(unavailable)? {
-            Created::Created
+            Created::Created(value.into())
         } else {
             Created::Taken
         })

@@ -20,6 +20,13 @@ where
     law.check(created == Created::Taken, "a taken id was created again");
     let record = law.must_load(&*store, &id).await;
     law.check(*record.data == first, "the data was overwritten");
+    let new = SessionId::generate().expect("randomness");
+    let created = law.call("create", store.create(&new, &first, LONG)).await;
+    let record_of_new = law.must_load(&*store, &new).await;
+    law.check(
+        created == Created::Created(record_of_new.revision),
+        "create returned another revision than the one that load returns",
+    );
     law.check(
         record.ttl.is_none_or(|ttl| ttl > SHORT),
         "the time to live was overwritten",
@@ -55,7 +62,7 @@ where
     law.check(!deleted, "an expired session was said to be deleted");
     let created = law.call("create", store.create(&id, &data, LONG)).await;
     law.check(
-        created == Created::Created,
+        matches!(created, Created::Created(_)),
         "the id of an expired session stays taken",
     );
     let expired = law.create(&*store, &data, SHORT).await;
@@ -218,7 +225,10 @@ where
             .expect("a valid id");
         let data = S::Data::sample(u64::MAX - number, text);
         let created = law.call("create", store.create(&id, &data, LONG)).await;
-        law.check(created == Created::Created, "an awkward id was taken");
+        law.check(
+            matches!(created, Created::Created(_)),
+            "an awkward id was taken",
+        );
         made.push((id, data));
     }
     for (id, data) in &made {
@@ -246,7 +256,7 @@ where
     let id = SessionId::generate().expect("randomness");
     armed(law, &*store, &mut feed, &[&id]).await;
     let created = law.call("create", store.create(&id, &data, LONG)).await;
-    law.check(created == Created::Created, "a new id was taken");
+    law.check(matches!(created, Created::Created(_)), "a new id was taken");
     reported(
         law,
         &mut feed,

@@ -81,25 +81,26 @@ impl Server {
         self.assert_empty().await;
     }
 
-    /// Let in over both transports; each asks the store once.
+    /// Let in over both transports, with one load each at the most: none if a handle of the test keeps
+    /// what is known of the session fresh.
     pub(crate) async fn admits(&self, what: &str, brings: &Brings) {
         let (loads, connects) = (self.loads(), self.connects());
         let frame = brings.websocket(self, "/").await;
         assert!(frame.starts_with("40{\"sid\":"), "{what}: {frame}");
-        self.assert_loads(what, loads + 1);
+        self.assert_loads_at_most(what, loads + 1);
         super::until("the first socket is gone", || {
             self.sessions.live_sessions() == 0
         })
         .await;
         let body = brings.polling(self, "/").await;
         assert!(body.starts_with("40{\"sid\":"), "{what}: {body}");
-        self.assert_loads(what, loads + 2);
+        self.assert_loads_at_most(what, loads + 2);
         super::until("the handlers ran", || self.connects() == connects + 2).await;
         self.io.of("/").unwrap().disconnect().await.unwrap();
         self.assert_empty().await;
     }
 
-    fn assert_loads(&self, what: &str, loads: usize) {
-        assert_eq!(self.loads(), loads, "{what}: loads");
+    fn assert_loads_at_most(&self, what: &str, loads: usize) {
+        assert!(self.loads() <= loads, "{what}: {} loads", self.loads());
     }
 }

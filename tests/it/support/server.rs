@@ -205,8 +205,9 @@ impl Setup {
             Some(make) => make(&cookie, &token),
             None => DynExtractor::new(token.clone().or(cookie.clone())),
         };
-        let builder = SessionBridge::builder(extractor, store.clone());
-        let sessions = (self.configure)(builder).build();
+        // So that the calls of the store can be counted.
+        let builder = SessionBridge::builder(extractor, store.clone()).no_touch_on_activity();
+        let sessions = (self.configure)(builder).build().unwrap();
 
         let (layer, io) = match self.msgpack {
             true => SocketIo::builder()

@@ -1,0 +1,146 @@
+//! The tower service.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header::ACCEPT_ENCODING, request::Parts};
+use http_body::Body;
+use tower::Service;
+
+use super::{
+    body::SessionBody,
+    future::{Resolved, SessionFuture},
+    settings::Settings,
+};
+use crate::{
+    bridge::SessionBridge,
+    handshake::Handshake,
+    request::{InFlight, LayeredRequest, TakenFor},
+    transport::{EngineRequest, TransportKind, with_unknown_sid},
+};
+
+/// The service of [`SessionLayer`](super::SessionLayer).
+pub struct SessionService<S, T: Send + Sync + 'static> {
+    inner: S,
+    bridge: SessionBridge<T>,
+    settings: Settings,
+}
+
+impl<S, B, R, T> Service<Request<B>> for SessionService<S, T>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    T: Send + Sync + 'static,
+{
+    type Response = Response<SessionBody<R>>;
+    type Error = S::Error;
+    type Future = SessionFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let opens = self.check(&mut parts);
+        let taken_for = self.take(opens, &mut parts);
+        let layered = LayeredRequest::insert(self.bridge.clone(), &mut parts, taken_for);
+        let in_flight = InFlight::new(layered);
+        if self.settings.reject_unauthenticated && opens.is_some() {
+            let future = self.authenticated(parts, body);
+            return SessionFuture::authenticated(Box::pin(future), in_flight);
+        }
+        let response = self.inner.call(Request::from_parts(parts, body));
+        SessionFuture::inner(response, in_flight)
+    }
+}
+
+impl<S, T: Send + Sync + 'static> SessionService<S, T> {
+    pub(super) fn new(inner: S, bridge: SessionBridge<T>, settings: Settings) -> Self {
+        Self {
+            inner,
+            bridge,
+            settings,
+        }
+    }
+
+    /// The kind of transport that a request opens. One that may not act for the transport that it
+    /// names gets an unknown `sid`.
+    fn check(&self, parts: &mut Parts) -> Option<TransportKind> {
+        let entitled = match self.settings.engine_request(&parts.uri)? {
+            EngineRequest::Opens(kind) => return (parts.method == Method::GET).then_some(kind),
+            EngineRequest::Ambiguous => false,
+            EngineRequest::Continues(sid) => {
+                !self.settings.bind_sid || self.bridge.may_continue(sid, parts)
+            }
+        };
+        if self.settings.bind_sid && !entitled {
+            parts.uri = with_unknown_sid(&parts.uri);
+        }
+        None
+    }
+
+    /// Makes the slot of a polling transport that is to be bound.
+    fn take(&self, opens: Option<TransportKind>, parts: &mut Parts) -> TakenFor {
+        match opens {
+            None => TakenFor::Other,
+            Some(TransportKind::Polling) if self.settings.bind_sid => {
+                // Compression further inside would hide the `sid` from the layer.
+                parts.headers.remove(ACCEPT_ENCODING);
+                TakenFor::BoundOpening(Box::new(self.bridge.transport_slot(parts)))
+            }
+            Some(_) => TakenFor::Opening,
+        }
+    }
+
+    /// Calls the inner service if the client has a session.
+    fn authenticated<B, R>(
+        &mut self,
+        parts: Parts,
+        body: B,
+    ) -> impl Future<Output = Result<Resolved<R>, S::Error>> + Send + use<S, T, B, R>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Send + 'static,
+    {
+        // The instance that was ready is the one to call.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
+        let bridge = self.bridge.clone();
+        async move {
+            let handshake = Handshake::from_parts(&parts).as_opening();
+            match bridge.resolve(&handshake).await {
+                Ok(_session) => inner.call(Request::from_parts(parts, body)).await.map(Ok),
+                Err(rejection) => Ok(Err(rejection)),
+            }
+        }
+    }
+}
+
+impl<S: Clone, T: Send + Sync + 'static> Clone for SessionService<S, T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            bridge: self.bridge.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, T: Send + Sync + 'static> fmt::Debug for SessionService<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService")
+            .field("inner", &self.inner)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

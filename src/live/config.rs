@@ -1,0 +1,76 @@
+//! What the builder of a bridge sets for its live sessions.
+
+use std::{
+    error::Error,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::BoxFuture;
+
+pub(crate) type VerifyError = Box<dyn Error + Send + Sync>;
+/// Whether a session with this data may go on.
+pub(crate) type Verify<T> =
+    dyn Fn(Arc<T>) -> BoxFuture<'static, Result<bool, VerifyError>> + Send + Sync;
+/// How long a session with this data lives after it was created or touched.
+pub(crate) type TtlOf<T> = dyn Fn(&T) -> Duration + Send + Sync;
+/// When a session with this data ends at the latest.
+pub(crate) type MaxLifetime<T> = dyn Fn(&T) -> Option<SystemTime> + Send + Sync;
+
+/// What the builder of a bridge sets for its live sessions.
+pub(crate) struct Config<T> {
+    pub(crate) ttl: Duration,
+    pub(crate) ttl_of: Option<Arc<TtlOf<T>>>,
+    pub(crate) max_lifetime: Option<Arc<MaxLifetime<T>>>,
+    pub(crate) revalidate_every: Duration,
+    pub(crate) max_stale: Duration,
+    /// Minimum interval between two touches because of activity; `None`: no such touches.
+    pub(crate) touch_every: Option<Duration>,
+    pub(crate) verify: Option<Arc<Verify<T>>>,
+    /// Other programs write the records, so one that stops decoding ends its sockets at once.
+    pub(crate) foreign_records: bool,
+}
+
+impl<T> Config<T> {
+    /// How long a session with this data lives from now on, when it is created or touched.
+    pub(crate) fn ttl_of(&self, data: &T) -> Duration {
+        let ttl = match &self.ttl_of {
+            Some(ttl_of) => ttl_of(data),
+            None => self.ttl,
+        };
+        self.capped(ttl, data)
+    }
+
+    /// A time to live that respects the absolute lifetime of the session.
+    pub(crate) fn capped(&self, ttl: Duration, data: &T) -> Duration {
+        match self.latest_end(data) {
+            None => ttl,
+            Some(latest) => {
+                let left = latest.duration_since(SystemTime::now());
+                ttl.min(left.unwrap_or(Duration::ZERO))
+            }
+        }
+    }
+
+    pub(crate) fn latest_end(&self, data: &T) -> Option<SystemTime> {
+        self.max_lifetime.as_ref().and_then(|latest| latest(data))
+    }
+
+    /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't
+    /// stay together.
+    pub(crate) fn recheck_delay(&self) -> Duration {
+        self.revalidate_every.mul_f64(0.8 + 0.4 * fastrand::f64())
+    }
+}
+
+impl<T> fmt::Debug for Config<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("ttl", &self.ttl)
+            .field("revalidate_every", &self.revalidate_every)
+            .field("max_stale", &self.max_stale)
+            .field("touch_every", &self.touch_every)
+            .finish_non_exhaustive()
+    }
+}

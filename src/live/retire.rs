@@ -1,0 +1,254 @@
+//! Sockets whose session has ended, until they are gone.
+//!
+//! Rooms and disconnects of a Socket.IO server go by the [`Seat`] of a socket, not by the socket, and
+//! a client that connects again on its transport takes the same seat. Invariant: a retired socket acts
+//! on its seat only while it holds its own lock and was not succeeded. The connect middleware, which
+//! every successor passes before it is inserted, takes that lock and marks the old socket as
+//! succeeded. So nothing here ever acts on a successor.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{
+    reason::EndReason,
+    socket::{LiveSocket, Presence, Seat},
+};
+use crate::blocking::Blocking;
+
+/// Maximum number of calls of disconnect handlers and end hooks at the same time.
+const MAX_CALLS: usize = 64;
+/// Timeout for the end hook, after which the socket is disconnected without waiting for it.
+const HOOK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Delay before the first retry of a disconnect.
+const FIRST_DELAY: Duration = Duration::from_millis(1);
+const MAX_DELAY: Duration = Duration::from_secs(1);
+/// The same while the handshake goes on, because the socket may be connected at any moment.
+const MAX_CONNECTING_DELAY: Duration = Duration::from_millis(20);
+/// Time after which the sockets of a replaced session are disconnected at the latest. By then the
+/// client has its new credential.
+const INERT: Duration = Duration::from_secs(1);
+/// Time after the end of the answer that carried the new credential.
+const AFTER_ANSWER: Duration = Duration::from_millis(200);
+/// Interval at which inert sockets are taken out of their rooms again.
+const INERT_INTERVAL: Duration = Duration::from_millis(50);
+/// Time after which a socket that never entered its namespace, or whose disconnect handler does not
+/// end, is given up.
+const GIVE_UP: Duration = Duration::from_mins(1);
+
+/// When retired sockets are disconnected. Until then they are inert.
+pub(crate) enum Disconnect {
+    Now,
+    /// When this future ends.
+    After(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl Disconnect {
+    /// After a second.
+    pub(crate) fn later() -> Self {
+        Self::After(Box::pin(tokio::time::sleep(INERT)))
+    }
+
+    /// A moment after `answered`, but within a second.
+    pub(crate) fn soon_after(answered: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::After(Box::pin(async {
+            let moment = async {
+                answered.await;
+                tokio::time::sleep(AFTER_ANSWER).await;
+            };
+            let _ = tokio::time::timeout(INERT, moment).await;
+        }))
+    }
+}
+
+/// The sockets of this node whose session has ended and that are not gone yet.
+#[derive(Clone)]
+pub(super) struct Retiring {
+    table: Arc<Mutex<HashMap<Seat, Arc<Retired>>>>,
+    calls: Blocking,
+}
+
+struct Retired {
+    socket: Arc<dyn LiveSocket>,
+    seat: Option<Seat>,
+    reason: EndReason,
+    /// Another socket has the seat.
+    succeeded: tokio::sync::Mutex<bool>,
+}
+
+impl Retiring {
+    pub(super) fn new() -> Self {
+        Self {
+            table: Arc::default(),
+            calls: Blocking::new("a disconnect handler or an end hook", MAX_CALLS),
+        }
+    }
+
+    /// Takes all sockets out of their rooms, and has each disconnected by itself.
+    pub(super) fn retire(
+        &self,
+        sockets: Vec<Arc<dyn LiveSocket>>,
+        reason: EndReason,
+        when: Disconnect,
+    ) {
+        if sockets.is_empty() {
+            return;
+        }
+        let retired: Vec<_> = sockets
+            .into_iter()
+            .map(|socket| self.insert(socket, reason))
+            .collect();
+        for socket in &retired {
+            socket.leave_rooms();
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            tracing::error!(
+                "sockets of an ended session can't be disconnected outside of a runtime"
+            );
+            return;
+        };
+        match when {
+            Disconnect::Now => self.disconnect_all(&runtime, retired),
+            Disconnect::After(until) => {
+                let (this, tasks) = (self.clone(), runtime.clone());
+                runtime.spawn(async move {
+                    stay_inert(&retired, until).await;
+                    this.disconnect_all(&tasks, retired);
+                });
+            }
+        }
+    }
+
+    /// The seat is about to get another socket: from now on the old one does not act on it.
+    pub(super) async fn succeed(&self, seat: &Seat) {
+        let retired = self.table.lock().remove(seat);
+        if let Some(retired) = retired {
+            *retired.succeeded.lock().await = true;
+        }
+    }
+
+    fn insert(&self, socket: Arc<dyn LiveSocket>, reason: EndReason) -> Arc<Retired> {
+        let seat = socket.seat();
+        let retired = Arc::new(Retired {
+            socket,
+            seat: seat.clone(),
+            reason,
+            succeeded: tokio::sync::Mutex::new(false),
+        });
+        let old = seat.and_then(|seat| self.table.lock().insert(seat, retired.clone()));
+        drop(old);
+        retired
+    }
+
+    fn disconnect_all(&self, runtime: &Handle, sockets: Vec<Arc<Retired>>) {
+        for socket in sockets {
+            runtime.spawn(self.clone().disconnect(socket));
+        }
+    }
+
+    /// Goes on until the socket was seen to be gone: `disconnect` fails while the client does not
+    /// read, it has no effect while another middleware is still running, and broadcasts go on
+    /// arriving while a disconnect handler runs.
+    async fn disconnect(self, retired: Arc<Retired>) {
+        let began = Instant::now();
+        let mut delay = FIRST_DELAY;
+        let mut hook_called = false;
+        while !retired.is_gone().await {
+            let max = match retired.socket.presence() {
+                Presence::Gone => break,
+                Presence::Connecting => MAX_CONNECTING_DELAY,
+                Presence::Leaving => MAX_DELAY,
+                Presence::Connected => {
+                    if !std::mem::replace(&mut hook_called, true) {
+                        self.call_hook(&retired).await;
+                    }
+                    self.call_disconnect(&retired).await;
+                    if retired.socket.presence() == Presence::Gone {
+                        break;
+                    }
+                    MAX_DELAY
+                }
+            };
+            retired.leave_rooms();
+            let given_up = began.elapsed() >= GIVE_UP;
+            if given_up && retired.socket.presence() != Presence::Connected {
+                break;
+            }
+            tokio::time::sleep(delay.min(max)).await;
+            delay = (delay * 2).min(MAX_DELAY);
+        }
+        self.remove(&retired);
+        retired.socket.release();
+    }
+
+    async fn call_hook(&self, retired: &Retired) {
+        if let Some(hook) = retired.socket.end_hook(retired.reason) {
+            let called = self.calls.run(hook);
+            let _ = tokio::time::timeout(HOOK_TIMEOUT, called).await;
+        }
+    }
+
+    /// After a panic of the disconnect handler the socket has no handler any more, and the second
+    /// call removes it from its namespace.
+    async fn call_disconnect(&self, retired: &Arc<Retired>) {
+        for _ in 0..2 {
+            let socket = retired.clone();
+            let called = self.calls.run(move || {
+                let succeeded = socket.succeeded.blocking_lock();
+                if !*succeeded {
+                    socket.socket.disconnect();
+                }
+            });
+            if called.await.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn remove(&self, retired: &Arc<Retired>) {
+        let Some(seat) = &retired.seat else {
+            return;
+        };
+        let mut table = self.table.lock();
+        let removed = table
+            .get(seat)
+            .is_some_and(|other| Arc::ptr_eq(other, retired))
+            .then(|| table.remove(seat));
+        drop(table);
+        drop(removed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.table.lock().len()
+    }
+}
+
+impl Retired {
+    /// Does nothing while a disconnect is under way, which takes the socket out of its rooms too.
+    fn leave_rooms(&self) {
+        if let Ok(succeeded) = self.succeeded.try_lock()
+            && !*succeeded
+        {
+            self.socket.leave_rooms();
+        }
+    }
+
+    async fn is_gone(&self) -> bool {
+        *self.succeeded.lock().await
+    }
+}
+
+/// Takes the sockets out of their rooms again and again until they are to be disconnected, because a
+/// handler without a session may join one.
+async fn stay_inert(sockets: &[Arc<Retired>], mut until: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    while tokio::time::timeout(INERT_INTERVAL, &mut until)
+        .await
+        .is_err()
+    {
+        for socket in sockets {
+            socket.leave_rooms();
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The face of this module: what the rest of the crate does with live sessions.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    config::Config,
+    core::Core,
+    end,
+    entry::Entry,
+    load,
+    load_error::LoadError,
+    queue::{Job, Lane},
+    reason::EndReason,
+    retire::Disconnect,
+    rotate,
+    snapshot::{Snapshot, deadline_after},
+    socket::{LiveSocket, Presence, Seat},
+    state::Known,
+    update,
+    update_error::{TryUpdateError, UpdateError},
+    worker,
+};
+use crate::{
+    id::SessionId,
+    store::{Created, GuardedStore, StoreError},
+};
+
+/// Interval at which a waiter of a socket's handle looks at the socket.
+const SOCKET_INTERVAL: Duration = Duration::from_secs(2);
+/// Time after a deadline from which on a session counts as over even though the worker has not ended it.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+/// The live sessions of a bridge. Cheap to clone.
+pub(crate) struct LiveSessions<T>(Arc<Core<T>>);
+
+/// What a handle holds: its entry, and what was known when the handle was made.
+pub(crate) struct View<T> {
+    pub(crate) entry: Arc<Entry<T>>,
+    pub(crate) snapshot: Arc<Snapshot<T>>,
+}
+
+/// Holds a socket attached to its session; dropped with the socket.
+pub(crate) struct Attachment<T: Send + Sync + 'static> {
+    sessions: LiveSessions<T>,
+    entry: Arc<Entry<T>>,
+    key: u64,
+    socket: Arc<dyn LiveSocket>,
+}
+
+impl<T: Send + Sync + 'static> LiveSessions<T> {
+    pub(crate) fn new(store: GuardedStore<T>, config: Config<T>) -> Self {
+        Self(Arc::new(Core::new(store, config)))
+    }
+
+    pub(crate) fn config(&self) -> &Config<T> {
+        &self.0.config
+    }
+
+    pub(crate) fn store(&self) -> &GuardedStore<T> {
+        &self.0.store
+    }
+
+    /// Number of sessions with sockets here, or with callers that wait for their end or a change.
+    pub(crate) fn session_count(&self) -> usize {
+        self.0.live_sessions()
+    }
+
+    pub(crate) fn socket_count(&self) -> usize {
+        self.0.live_sockets()
+    }
+
+    /// Number of deletions that the store has not confirmed.
+    pub(crate) fn owed_count(&self) -> usize {
+        self.0.owed.len()
+    }
+
+    /// Starts the worker if it does not run.
+    pub(crate) fn ensure_worker(&self) {
+        worker::ensure(&self.0);
+    }
+
+    /// The session of an HTTP request.
+    pub(crate) async fn resolve(&self, id: &SessionId) -> Result<View<T>, LoadError> {
+        self.ensure_worker();
+        let entry = self.0.entry(id);
+        let snapshot = load::current(&self.0, &entry).await?;
+        Ok(View { entry, snapshot })
+    }
+
+    /// Admits a socket to a session. It is attached first, then the session is loaded, then it joins
+    /// its room: whatever ends the session in between finds the socket.
+    pub(crate) async fn admit(
+        &self,
+        id: &SessionId,
+        socket: Arc<dyn LiveSocket>,
+    ) -> Result<Attachment<T>, LoadError> {
+        self.ensure_worker();
+        if self.0.shut_down.load(Ordering::Relaxed) {
+            return Err(LoadError::Store(StoreError::shut_down()));
+        }
+        let entry = self.0.entry(id);
+        let key = self.0.attach(&entry, &socket).ok_or(LoadError::NotFound)?;
+        let attachment = Attachment {
+            sessions: self.clone(),
+            entry,
+            key,
+            socket,
+        };
+        load::current(&self.0, &attachment.entry).await?;
+        attachment.socket.join(id.room());
+        if attachment.entry.end_reason().is_some() {
+            // Whatever ended the session before the room was joined could not take the socket out.
+            attachment.socket.leave_rooms();
+            return Err(LoadError::NotFound);
+        }
+        Ok(attachment)
+    }
+
+    /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
+    pub(crate) async fn succeed(&self, seat: &Seat) {
+        self.0.retiring.succeed(seat).await;
+    }
+
+    /// Creates a session; `None` when the id is taken.
+    pub(crate) async fn create(
+        &self,
+        id: &SessionId,
+        data: T,
+        ttl: Duration,
+    ) -> Result<Option<View<T>>, StoreError> {
+        let began = Instant::now();
+        let Created::Created(revision) = self.0.store.create(id, &data, ttl).await? else {
+            return Ok(None);
+        };
+        rotate::created(&self.0, id);
+        let snapshot = Arc::new(Snapshot {
+            data: Arc::new(data),
+            revision,
+            deadline: deadline_after(began, ttl),
+            checked: began,
+        });
+        let entry = self.0.entry_with(id, || Known::Stale(snapshot.clone()));
+        Ok(Some(View { entry, snapshot }))
+    }
+
+    /// Whether a deletion of this id is owed here.
+    pub(crate) fn is_owed(&self, id: &SessionId) -> bool {
+        self.0.owed.contains(id)
+    }
+
+    /// Why the session has ended, as far as this node knows.
+    pub(crate) fn end_reason(&self, view: &View<T>) -> Option<EndReason> {
+        let state = view.entry.state();
+        if let Some(reason) = state.end_reason() {
+            return Some(reason);
+        }
+        // The worker ends it at its deadline; this is for a worker that is late.
+        let deadline = state.snapshot().unwrap_or(&view.snapshot).deadline?;
+        let overdue = Instant::now().saturating_duration_since(deadline) > OVERDUE;
+        overdue.then_some(EndReason::Expired)
+    }
+
+    /// What this node knows of the session now; never older than the view itself.
+    pub(crate) fn latest(&self, view: &View<T>) -> View<T> {
+        View {
+            entry: view.entry.clone(),
+            snapshot: view
+                .entry
+                .snapshot()
+                .unwrap_or_else(|| view.snapshot.clone()),
+        }
+    }
+
+    /// Waits until the session has ended, or `socket` is gone.
+    pub(crate) async fn ended(
+        &self,
+        view: &View<T>,
+        socket: Option<&Arc<dyn LiveSocket>>,
+    ) -> EndReason {
+        let watching = self.watch(&view.entry);
+        loop {
+            let changed = watching.entry.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(reason) = watching.entry.end_reason() {
+                return reason;
+            }
+            if wait(changed, socket).await {
+                return EndReason::SocketClosed;
+            }
+        }
+    }
+
+    /// Waits until the data is another than in `view`.
+    pub(crate) async fn changed(
+        &self,
+        view: &View<T>,
+        socket: Option<&Arc<dyn LiveSocket>>,
+    ) -> Result<View<T>, EndReason> {
+        let watching = self.watch(&view.entry);
+        loop {
+            let changed = watching.entry.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let state = watching.entry.state();
+                if let Some(reason) = state.end_reason() {
+                    return Err(reason);
+                }
+                if let Some(known) = state.snapshot()
+                    && known.revision != view.snapshot.revision
+                {
+                    return Ok(View {
+                        entry: view.entry.clone(),
+                        snapshot: known.clone(),
+                    });
+                }
+            }
+            if wait(changed, socket).await {
+                return Err(EndReason::SocketClosed);
+            }
+        }
+    }
+
+    /// Keeps the entry watched, and has it loaded if it is stale.
+    fn watch(&self, entry: &Arc<Entry<T>>) -> Watching<T> {
+        self.ensure_worker();
+        self.0.watch(entry);
+        Watching {
+            core: self.0.clone(),
+            entry: entry.clone(),
+        }
+    }
+
+    pub(crate) async fn reload(&self, view: &View<T>) -> Result<View<T>, UpdateError> {
+        self.ensure_worker();
+        let snapshot = load::reload(&self.0, &view.entry).await?;
+        Ok(View {
+            entry: view.entry.clone(),
+            snapshot,
+        })
+    }
+
+    pub(crate) async fn update<R, E>(
+        &self,
+        view: &View<T>,
+        f: impl FnMut(&mut T) -> Result<R, E>,
+    ) -> Result<(View<T>, R), TryUpdateError<E>>
+    where
+        T: Clone,
+    {
+        self.ensure_worker();
+        let (snapshot, value) = update::update(&self.0, &view.entry, &view.snapshot, f).await?;
+        let entry = view.entry.clone();
+        Ok((View { entry, snapshot }, value))
+    }
+
+    pub(crate) async fn touch(
+        &self,
+        view: &View<T>,
+        ttl: Option<Duration>,
+    ) -> Result<View<T>, UpdateError> {
+        self.ensure_worker();
+        let snapshot = update::touch(&self.0, &view.entry, &view.snapshot, ttl).await?;
+        let entry = view.entry.clone();
+        Ok(View { entry, snapshot })
+    }
+
+    /// The session is used: keeps it alive, if the bridge does that and it is time.
+    pub(crate) fn used(&self, view: &View<T>) {
+        let Some(every) = self.0.config.touch_every else {
+            return;
+        };
+        let mut state = view.entry.state();
+        let known = state.snapshot().unwrap_or(&view.snapshot);
+        let Some(deadline) = known.deadline else {
+            return;
+        };
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        let ttl = self.0.config.ttl_of(&known.data);
+        let too_early = state.next_touch.is_some_and(|next| now < next);
+        if too_early || left + every > ttl {
+            return;
+        }
+        state.next_touch = Some(now + every);
+        self.0
+            .queue
+            .push(Lane::Write, Job::Touch(view.entry.clone()));
+        drop(state);
+        self.0.wake.notify_one();
+    }
+
+    pub(crate) async fn rotate(
+        &self,
+        view: &View<T>,
+        new: &SessionId,
+        when: Disconnect,
+    ) -> Result<View<T>, UpdateError> {
+        self.ensure_worker();
+        let rotated = rotate::rotate(&self.0, &view.entry, &view.snapshot, new, when).await?;
+        let (entry, snapshot) = rotated;
+        Ok(View { entry, snapshot })
+    }
+
+    /// Ends the session of a handle.
+    pub(crate) async fn end(&self, entry: &Arc<Entry<T>>) -> Result<(), StoreError> {
+        self.ensure_worker();
+        end::end(&self.0, entry, EndReason::Deleted, Disconnect::Now).await
+    }
+
+    /// Ends a session by its id, without loading it.
+    pub(crate) async fn end_by_id(
+        &self,
+        id: &SessionId,
+        reason: EndReason,
+        when: Disconnect,
+    ) -> Result<(), StoreError> {
+        self.ensure_worker();
+        let entry = self.0.entry(id);
+        end::end(&self.0, &entry, reason, when).await
+    }
+
+    /// Ends a session that another one replaces: its sockets are inert at once, here and on nodes that
+    /// find the mark.
+    pub(crate) async fn replace(&self, id: &SessionId, when: Disconnect) -> Result<(), StoreError> {
+        if let Err(error) = self.0.store.mark_replaced(id).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "a replaced session could not be marked");
+        }
+        self.end_by_id(id, EndReason::Rotated, when).await
+    }
+
+    /// Disconnects the sockets of a session, which goes on.
+    pub(crate) fn disconnect(&self, entry: &Arc<Entry<T>>) {
+        let sockets = entry.state().sockets.list.clone();
+        let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
+        let reason = EndReason::SocketClosed;
+        self.0.retiring.retire(sockets, reason, Disconnect::Now);
+    }
+
+    /// Loads and verifies all live sessions again, and waits for it.
+    pub(crate) async fn revalidate(&self) {
+        self.ensure_worker();
+        let checks = self.0.watched().into_iter().map(|entry| {
+            let core = self.0.clone();
+            async move { drop(load::reload(&core, &entry).await) }
+        });
+        use futures_util::StreamExt as _;
+        futures_util::stream::iter(checks)
+            .buffer_unordered(32)
+            .collect::<()>()
+            .await;
+    }
+}
+
+/// Waits for a notification, or until the socket is gone: then returns `true`.
+async fn wait(
+    mut changed: std::pin::Pin<&mut tokio::sync::futures::Notified<'_>>,
+    socket: Option<&Arc<dyn LiveSocket>>,
+) -> bool {
+    let Some(socket) = socket else {
+        changed.await;
+        return false;
+    };
+    loop {
+        let gone = matches!(socket.presence(), Presence::Gone | Presence::Leaving);
+        if gone {
+            return true;
+        }
+        if tokio::time::timeout(SOCKET_INTERVAL, changed.as_mut())
+            .await
+            .is_ok()
+        {
+            return false;
+        }
+    }
+}
+
+/// A caller that waits for the end or a change of a session.
+struct Watching<T> {
+    core: Arc<Core<T>>,
+    entry: Arc<Entry<T>>,
+}
+
+impl<T> Drop for Watching<T> {
+    fn drop(&mut self) {
+        self.core.unwatch(&self.entry);
+    }
+}
+
+impl<T: Send + Sync + 'static> Attachment<T> {
+    pub(crate) fn view(&self) -> View<T> {
+        View {
+            entry: self.entry.clone(),
+            snapshot: self.entry.snapshot().expect("it was loaded at admission"),
+        }
+    }
+
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        self.entry.end_reason()
+    }
+
+    pub(crate) fn id(&self) -> &SessionId {
+        self.entry.id()
+    }
+
+    pub(crate) fn sessions(&self) -> &LiveSessions<T> {
+        &self.sessions
+    }
+
+    pub(crate) fn socket(&self) -> &Arc<dyn LiveSocket> {
+        &self.socket
+    }
+}
+
+impl<T: Send + Sync + 'static> Drop for Attachment<T> {
+    fn drop(&mut self) {
+        self.sessions.0.detach(&self.entry, self.key);
+    }
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: self.entry.clone(),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+}
+
+impl<T> Clone for LiveSessions<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}

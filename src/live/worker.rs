@@ -1,0 +1,316 @@
+//! The background worker of a bridge. It only schedules: user code never runs on it.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
+
+use super::{
+    core::Core,
+    end::{delete, finish},
+    entry::Entry,
+    feed::Reports,
+    load::check,
+    queue::{Job, Lane},
+    reason::EndReason,
+    socket::Presence,
+    state::Queued,
+    timers::Timer,
+    update::touch,
+    update_error::UpdateError,
+};
+use crate::{id::SessionId, store::Change};
+
+/// Maximum number of concurrent store calls made by the worker.
+const MAX_CALLS: usize = 32;
+/// Maximum number of timers handled before the worker looks at reports again.
+const BATCH: usize = 256;
+/// Delay between two attempts to subscribe to a feed that ended.
+const RESUBSCRIBE: Duration = Duration::from_secs(1);
+/// Time for the load at a deadline, after which the session ends without an answer.
+const LAST_CHECK: Duration = Duration::from_millis(750);
+/// Interval at which the wall clock is compared with tokio's clock.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+/// A wall clock that is ahead by more than this has jumped: the machine was suspended.
+const CLOCK_JUMP: Duration = Duration::from_secs(2);
+
+type Running = FuturesUnordered<BoxFuture<'static, ()>>;
+
+/// Starts the worker, or starts it again when it has died with its runtime.
+pub(super) fn ensure<T: Send + Sync + 'static>(core: &Arc<Core<T>>) {
+    if core.worker_runs.load(Ordering::Acquire) {
+        return;
+    }
+    // A handle may be used outside of a runtime; the next use in one starts the worker.
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if core.worker_runs.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    // Subscribed before the first load: from now on no change goes unnoticed.
+    let reports = Reports::new(core.store.changes());
+    core.feed.begin(reports.is_ready());
+    check_all(core, Queued::Urgent);
+    let worker = Worker {
+        alive: Alive(Arc::downgrade(core)),
+        wake: core.wake.clone(),
+        reports,
+        resubscribe: None,
+        clock: Clock::now(),
+    };
+    runtime.spawn(worker.run());
+}
+
+struct Worker<T> {
+    /// Declared first, so that it is dropped first: without a worker the feed is not followed.
+    alive: Alive<T>,
+    wake: Arc<Notify>,
+    reports: Reports,
+    resubscribe: Option<Instant>,
+    clock: Clock,
+}
+
+/// On its drop the next use starts another worker. What it had to do is kept by the core: owed
+/// deletions with their retries, and checks, which begin again with all watched sessions.
+struct Alive<T>(Weak<Core<T>>);
+
+impl<T> Drop for Alive<T> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.upgrade() {
+            core.feed.begin(false);
+            core.worker_runs.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Worker<T> {
+    async fn run(mut self) {
+        let mut running = Running::new();
+        loop {
+            let Some(core) = self.alive.0.upgrade() else {
+                return;
+            };
+            let next = self.turn(&core, &mut running);
+            drop(core);
+            tokio::select! {
+                // In a fixed order, so that a test can repeat a run. Nothing starves: what is due is
+                // done at the beginning of each turn.
+                biased;
+                Some(()) = running.next() => {}
+                () = self.wake.notified() => {}
+                change = self.reports.next() => self.report(change),
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Does what is due, starts what is queued, and returns when to come again.
+    fn turn(&mut self, core: &Arc<Core<T>>, running: &mut Running) -> Option<Instant> {
+        let now = Instant::now();
+        if self.clock.has_jumped() {
+            tracing::info!("the wall clock has jumped: all live sessions are loaded again");
+            check_all(core, Queued::Routine);
+        }
+        if self.resubscribe.is_some_and(|at| at <= now) {
+            self.subscribe(core);
+        }
+        for _ in 0..BATCH {
+            let Some((timer, entry)) = core.timers.take_due(now) else {
+                break;
+            };
+            if let Some(entry) = entry.upgrade() {
+                look(core, &entry, timer);
+            }
+        }
+        while let Some(id) = core.owed.take_due(now, core.store_timeout()) {
+            core.queue.push(Lane::Write, Job::Delete(id));
+        }
+        while running.len() < MAX_CALLS
+            && let Some((lane, job)) = core.queue.pop()
+        {
+            running.extend(run_job(core.clone(), lane, job));
+        }
+        self.next_turn(core)
+    }
+
+    fn next_turn(&self, core: &Core<T>) -> Option<Instant> {
+        let timers = core.timers.next();
+        let clock = (core.live_sessions() > 0).then(|| Instant::now() + CLOCK_INTERVAL);
+        let all = [timers, clock, core.owed.next(), self.resubscribe];
+        all.into_iter().flatten().min()
+    }
+
+    fn report(&mut self, change: Option<Change>) {
+        let Some(core) = self.alive.0.upgrade() else {
+            return;
+        };
+        match change {
+            Some(Change::Session(id)) => reported(&core, &id),
+            Some(Change::Disconnected) => feed_broke(&core),
+            Some(Change::Resync) => feed_is_back(&core),
+            None => {
+                feed_broke(&core);
+                self.resubscribe = Some(Instant::now() + RESUBSCRIBE);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, core: &Arc<Core<T>>) {
+        self.resubscribe = None;
+        self.reports = Reports::new(core.store.changes());
+        if self.reports.is_ready() {
+            feed_is_back(core);
+        } else if self.reports.is_empty() {
+            self.resubscribe = Some(Instant::now() + RESUBSCRIBE);
+        }
+    }
+}
+
+fn reported<T>(core: &Core<T>, id: &SessionId) {
+    core.failed.remove(id);
+    if let Some(entry) = core.find(id) {
+        core.invalidate(&entry);
+    }
+}
+
+fn feed_broke<T>(core: &Core<T>) {
+    core.failed.clear();
+    if core.feed.begin(false).reports() {
+        tracing::warn!("the session store can't report changes now");
+    }
+}
+
+fn feed_is_back<T>(core: &Core<T>) {
+    core.failed.clear();
+    let was_down = !core.feed.begin(true).reports();
+    let sessions = check_all(core, Queued::Routine);
+    if was_down {
+        tracing::info!(sessions, "the session store reports changes");
+    }
+}
+
+/// Has all watched sessions loaded again, and returns their number.
+pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
+    let entries = core.watched();
+    for entry in &entries {
+        let mut state = entry.state();
+        state.invalidate();
+        // What was queued for a worker that died is queued again.
+        if urgency == Queued::Urgent {
+            state.queued = Queued::No;
+        }
+        core.queue_check(entry, &mut state, urgency);
+    }
+    entries.len()
+}
+
+/// The timer of an entry is due: the session ends, or is loaded again.
+fn look<T>(core: &Core<T>, entry: &Arc<Entry<T>>, timer: Timer) {
+    let ends = {
+        let mut state = entry.state();
+        if state.timer != Some(timer) {
+            return;
+        }
+        state.timer = None;
+        let Some(snapshot) = state.snapshot().cloned() else {
+            return;
+        };
+        let now = Instant::now();
+        let failing = state
+            .failing
+            .filter(|_| core.too_stale_at(&snapshot) <= now);
+        let expired = state.last_check().is_some_and(|at| at <= now);
+        if expired {
+            Some(EndReason::Expired)
+        } else if failing.is_some() {
+            failing
+        } else {
+            if snapshot.is_over(now) && state.last_check().is_none() {
+                state.set_last_check(Some(now + LAST_CHECK));
+                core.queue_check(entry, &mut state, Queued::Urgent);
+            } else if state.recheck <= now {
+                state.recheck = now + core.config.recheck_delay();
+                core.queue_check(entry, &mut state, Queued::Routine);
+            }
+            core.schedule(entry, &mut state);
+            None
+        }
+    };
+    match ends {
+        Some(reason) => finish(core, entry, reason),
+        None => sweep(core, entry),
+    }
+}
+
+/// Lets go of sockets that are gone although the application still holds them.
+fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
+    let sockets = entry.state().sockets.list.clone();
+    for (key, socket) in sockets {
+        if matches!(socket.presence(), Presence::Gone | Presence::Leaving) {
+            drop(core.forget_socket(entry, key));
+            socket.release();
+        }
+    }
+}
+
+fn run_job<T: Send + Sync + 'static>(
+    core: Arc<Core<T>>,
+    lane: Lane,
+    job: Job<T>,
+) -> Option<BoxFuture<'static, ()>> {
+    match job {
+        Job::Check(entry) => {
+            // It was queued again in the urgent lane, where it has been taken or will be.
+            let promoted = lane == Lane::Routine && entry.state().queued != Queued::Routine;
+            (!promoted).then(|| async move { check(&core, &entry).await }.boxed())
+        }
+        Job::Delete(id) => Some(async move { drop(delete(&core, &id).await) }.boxed()),
+        Job::Touch(entry) => Some(async move { touch_used(&core, &entry).await }.boxed()),
+    }
+}
+
+async fn touch_used<T: Send + Sync + 'static>(core: &Core<T>, entry: &Arc<Entry<T>>) {
+    let Some(known) = entry.snapshot() else {
+        return;
+    };
+    if let Err(UpdateError::Store(error)) = touch(core, entry, &known, None).await {
+        tracing::warn!(
+            session = entry.id.fingerprint(),
+            error = &error as &dyn std::error::Error,
+            "a used session could not be kept alive; its next use tries again"
+        );
+    }
+}
+
+async fn sleep_until(next: Option<Instant>) {
+    match next {
+        Some(next) => tokio::time::sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Compares the wall clock with tokio's: on a suspended machine only the wall clock goes on.
+struct Clock {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Clock {
+    fn now() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            monotonic: Instant::now(),
+        }
+    }
+
+    fn has_jumped(&mut self) -> bool {
+        let last = std::mem::replace(self, Self::now());
+        let wall = self.wall.duration_since(last.wall).unwrap_or_default();
+        let monotonic = self.monotonic.saturating_duration_since(last.monotonic);
+        wall.saturating_sub(monotonic) > CLOCK_JUMP
+    }
+}

@@ -1,0 +1,121 @@
+//! What the tower layer leaves in each request.
+
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+use http::request::Parts;
+use tokio::sync::OnceCell;
+
+use super::answer::Answer;
+use crate::{
+    bridge::SessionBridge, handshake::Handshake, id::SessionId, rejection::SessionRejection,
+    session::Session, transport::TransportSlot,
+};
+
+/// One HTTP request that passed through the layer: its session, found on first use, the end of its
+/// answer, and the Engine.IO transport that it opened. socketioxide keeps the request for as long as
+/// the transport lives, so it is small.
+pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
+    pub(super) bridge: SessionBridge<T>,
+    /// What another layer for the same type of session has left before, further out.
+    outer: Option<Arc<Self>>,
+    /// Boxed, because most requests of transports never have one.
+    session: OnceLock<Box<Resolved<T>>>,
+    taken_for: TakenFor,
+    pub(super) answer: Answer,
+}
+
+type Resolved<T> = OnceCell<Result<Session<T>, SessionRejection>>;
+
+/// What the layer took a request for.
+pub(crate) enum TakenFor {
+    /// A page, or a further request of a transport.
+    Other,
+    /// The opening of a transport whose `sid` is not bound: a WebSocket, or one of a layer that binds
+    /// none.
+    Opening,
+    /// The opening of a polling transport. Boxed, because other requests are more frequent.
+    BoundOpening(Box<TransportSlot>),
+}
+
+impl<T: Send + Sync + 'static> LayeredRequest<T> {
+    /// Leaves one in the request.
+    pub(crate) fn insert(
+        bridge: SessionBridge<T>,
+        parts: &mut Parts,
+        taken_for: TakenFor,
+    ) -> Arc<Self> {
+        let request = Arc::new(Self {
+            bridge,
+            outer: Self::innermost(parts).cloned(),
+            session: OnceLock::new(),
+            taken_for,
+            answer: Answer::default(),
+        });
+        parts.extensions.insert(request.clone());
+        request
+    }
+
+    /// What a layer for this type of session left in the request: the innermost one, if there are
+    /// several.
+    pub(crate) fn innermost(parts: &Parts) -> Option<&Arc<Self>> {
+        parts.extensions.get()
+    }
+
+    /// What the layer of this bridge left in the request, if the request passed through it.
+    pub(crate) fn of<'a>(parts: &'a Parts, bridge: &SessionBridge<T>) -> Option<&'a Arc<Self>> {
+        let mut next = Self::innermost(parts);
+        while let Some(request) = next {
+            if request.bridge.is_same(bridge) {
+                break;
+            }
+            next = request.outer.as_ref();
+        }
+        next
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn bridge(&self) -> &SessionBridge<T> {
+        &self.bridge
+    }
+
+    pub(crate) async fn session(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
+        let resolve = async || self.bridge.resolve(&Handshake::from_parts(parts)).await;
+        let session = self.session.get_or_init(Box::default);
+        session.get_or_init(resolve).await.clone()
+    }
+
+    /// Resolves when the body of this request's answer was sent completely or dropped, or when there
+    /// will be no answer because the request's future was dropped.
+    pub(crate) fn answered(&self) -> impl Future<Output = ()> + Send + use<T> {
+        self.answer.ended()
+    }
+
+    /// A client connects to a namespace, on the transport `sid` that `opening` opened. This is the
+    /// first thing that a connect middleware does, because here the `sid` is certain.
+    pub(crate) fn connects(bridge: &SessionBridge<T>, opening: &Parts, sid: &str) {
+        match Self::of(opening, bridge).map(|request| &request.taken_for) {
+            None => bridge.advise_without_layer(),
+            Some(TakenFor::Other) => bridge.advise_not_taken(opening),
+            Some(TakenFor::Opening) => {}
+            Some(TakenFor::BoundOpening(slot)) => bridge.confirm_transport(slot, opening, sid),
+        }
+    }
+
+    /// The session `id` was admitted on the transport `sid` that `opening` opened.
+    pub(crate) fn admitted(bridge: &SessionBridge<T>, opening: &Parts, sid: &str, id: &SessionId) {
+        let request = Self::of(opening, bridge);
+        if request.is_some_and(|request| request.slot().is_some()) {
+            bridge.narrow_transport(sid, id);
+        }
+    }
+
+    pub(super) fn slot(&self) -> Option<&TransportSlot> {
+        match &self.taken_for {
+            TakenFor::BoundOpening(slot) => Some(slot),
+            TakenFor::Other | TakenFor::Opening => None,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a middleware leaves in the extensions of a socket.
+
+use std::sync::Arc;
+
+use crate::live::Attachment;
+
+/// What a middleware leaves in the extensions of a socket.
+pub(super) enum Attached<T: Send + Sync + 'static> {
+    Session {
+        attachment: Arc<Attachment<T>>,
+        /// What the middleware of another bridge for the same type left before: its session still
+        /// ends the socket.
+        earlier: Option<Arc<Attached<T>>>,
+    },
+    Anonymous,
+    /// The socket is gone, and its session was let go of.
+    Released,
+}
+
+impl<T: Send + Sync + 'static> Clone for Attached<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Session {
+                attachment,
+                earlier,
+            } => Self::Session {
+                attachment: attachment.clone(),
+                earlier: earlier.clone(),
+            },
+            Self::Anonymous => Self::Anonymous,
+            Self::Released => Self::Released,
+        }
+    }
+}

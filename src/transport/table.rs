@@ -1,0 +1,351 @@
+//! The bindings of all polling transports, by `sid` and by session id.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::id::SessionId;
+
+pub(super) type Sid = Arc<str>;
+
+/// Maximum number of ids in a binding. An opening request has few credentials; the rest are
+/// successors of a transport that outlived many rotations.
+const MAX_IDS: usize = 16;
+
+/// All bindings of a bridge.
+///
+/// Invariant: `sids` lists a `sid` under an id exactly if the binding of that `sid` accepts the id,
+/// and `bound` is the number of bindings with at least one id.
+#[derive(Default)]
+pub(super) struct Table {
+    bindings: HashMap<Sid, Binding>,
+    /// The transports that accept an id, so that replacing an id does not look at all transports.
+    sids: HashMap<SessionId, HashSet<Sid>>,
+    bound: usize,
+    next_number: u64,
+}
+
+/// What a slot holds of its binding.
+pub(super) struct Held {
+    pub(super) sid: Sid,
+    number: u64,
+}
+
+struct Binding {
+    /// Tells this binding from an earlier or later one of the same `sid`.
+    number: u64,
+    accepted: Vec<Accepted>,
+    /// Whether a later request has proved an id of the set.
+    continued: bool,
+}
+
+struct Accepted {
+    id: SessionId,
+    /// Position of the opening request's id that this is, or that this is a successor of.
+    origin: usize,
+}
+
+impl Table {
+    /// Binds the transport, in the place of a binding that another slot has for it.
+    pub(super) fn bind(&mut self, sid: &str, ids: Vec<SessionId>) -> Held {
+        self.remove(sid);
+        let sid: Sid = sid.into();
+        let number = self.next_number;
+        self.next_number += 1;
+        let mut accepted: Vec<Accepted> = Vec::with_capacity(ids.len().min(MAX_IDS));
+        for (origin, id) in ids.into_iter().take(MAX_IDS).enumerate() {
+            if !accepted.iter().any(|other| other.id == id) {
+                self.index(&id, &sid);
+                accepted.push(Accepted { id, origin });
+            }
+        }
+        self.bound += usize::from(!accepted.is_empty());
+        let binding = Binding {
+            number,
+            accepted,
+            continued: false,
+        };
+        self.bindings.insert(sid.clone(), binding);
+        Held { sid, number }
+    }
+
+    /// Removes the binding of a slot, unless another has taken its place.
+    pub(super) fn release(&mut self, held: &Held) {
+        if self.holds(held) {
+            self.remove(&held.sid);
+        }
+    }
+
+    /// Whether the binding of the transport is still the one of this slot.
+    pub(super) fn holds(&self, held: &Held) -> bool {
+        let binding = self.bindings.get(&held.sid);
+        binding.is_some_and(|binding| binding.number == held.number)
+    }
+
+    pub(super) fn contains(&self, sid: &str) -> bool {
+        self.bindings.contains_key(sid)
+    }
+
+    /// Whether the transport has ids, so that a request must prove one.
+    pub(super) fn is_bound(&self, sid: &str) -> bool {
+        let binding = self.bindings.get(sid);
+        binding.is_some_and(|binding| !binding.accepted.is_empty())
+    }
+
+    /// Whether a request that proves these ids may act for the transport.
+    pub(super) fn accepts(&mut self, sid: &str, shown: &[SessionId]) -> bool {
+        let Some(binding) = self.bindings.get_mut(sid) else {
+            return true;
+        };
+        let is_shown = shown.iter().any(|id| binding.accepts(id));
+        binding.continued |= is_shown;
+        is_shown || binding.accepted.is_empty()
+    }
+
+    /// Whether a later request of the transport has proved an id of its set.
+    pub(super) fn was_continued(&self, sid: &str) -> bool {
+        let binding = self.bindings.get(sid);
+        binding.is_some_and(|binding| binding.continued)
+    }
+
+    /// Narrows the set to this id and those of the same origin, if it is in the set.
+    pub(super) fn narrow(&mut self, sid: &str, id: &SessionId) {
+        let Some((sid, binding)) = self.bindings.get_key_value(sid) else {
+            return;
+        };
+        let origins = binding.origins_of(id);
+        if origins.is_empty() || binding.accepted.iter().all(|a| origins.contains(&a.origin)) {
+            return;
+        }
+        let sid = sid.clone();
+        let removed = self.binding_mut(&sid).narrow(&origins);
+        for id in removed {
+            self.unindex(&id, &sid);
+        }
+    }
+
+    /// Accepts `new` wherever `old` is accepted.
+    pub(super) fn replace(&mut self, old: &SessionId, new: &SessionId) {
+        if old == new {
+            return;
+        }
+        for sid in self.sids.get(old).cloned().unwrap_or_default() {
+            let binding = self.binding_mut(&sid);
+            binding.replace(old, new);
+            let (kept, joined) = (binding.accepts(old), binding.accepts(new));
+            if !kept {
+                self.unindex(old, &sid);
+            }
+            if joined {
+                self.index(new, &sid);
+            }
+        }
+    }
+
+    pub(super) fn bound(&self) -> usize {
+        self.bound
+    }
+
+    fn remove(&mut self, sid: &str) {
+        let Some((sid, binding)) = self.bindings.remove_entry(sid) else {
+            return;
+        };
+        self.bound -= usize::from(!binding.accepted.is_empty());
+        for accepted in &binding.accepted {
+            self.unindex(&accepted.id, &sid);
+        }
+    }
+
+    fn binding_mut(&mut self, sid: &str) -> &mut Binding {
+        let binding = self.bindings.get_mut(sid);
+        binding.expect("the index lists only transports that have a binding")
+    }
+
+    fn index(&mut self, id: &SessionId, sid: &Sid) {
+        let sids = self.sids.entry(id.clone()).or_default();
+        sids.insert(sid.clone());
+    }
+
+    fn unindex(&mut self, id: &SessionId, sid: &Sid) {
+        let Some(sids) = self.sids.get_mut(id) else {
+            return;
+        };
+        sids.remove(sid);
+        if sids.is_empty() {
+            self.sids.remove(id);
+        }
+    }
+}
+
+impl Binding {
+    fn accepts(&self, id: &SessionId) -> bool {
+        self.accepted.iter().any(|accepted| accepted.id == *id)
+    }
+
+    fn origins_of(&self, id: &SessionId) -> Vec<usize> {
+        let of_id = self.accepted.iter().filter(|accepted| accepted.id == *id);
+        of_id.map(|accepted| accepted.origin).collect()
+    }
+
+    /// Keeps the ids of these origins, and returns those that are not accepted any more.
+    fn narrow(&mut self, origins: &[usize]) -> Vec<SessionId> {
+        let all = std::mem::take(&mut self.accepted);
+        let (kept, removed): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|accepted| origins.contains(&accepted.origin));
+        self.accepted = kept;
+        let removed = removed.into_iter().map(|accepted| accepted.id);
+        removed.filter(|id| !self.accepts(id)).collect()
+    }
+
+    /// Adds `new` beside each `old`; in a full set it takes the place of `old`.
+    fn replace(&mut self, old: &SessionId, new: &SessionId) {
+        for origin in self.origins_of(old) {
+            let is_known = |a: &Accepted| a.id == *new && a.origin == origin;
+            if self.accepted.iter().any(is_known) {
+                continue;
+            }
+            let id = new.clone();
+            if self.accepted.len() < MAX_IDS {
+                self.accepted.push(Accepted { id, origin });
+            } else if let Some(at) = self
+                .accepted
+                .iter()
+                .position(|a| a.id == *old && a.origin == origin)
+            {
+                self.accepted[at].id = id;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{super::Transports, *};
+
+    const SIDS: [&str; 4] = ["S0", "S1", "S2", "S3"];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A handler or Engine.IO answers the request of a slot with a `sid`.
+        Hint {
+            slot: usize,
+            sid: usize,
+        },
+        Connect {
+            slot: usize,
+        },
+        Admit {
+            slot: usize,
+            id: u8,
+        },
+        Replace {
+            old: u8,
+            new: u8,
+        },
+        Close {
+            slot: usize,
+        },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let (slot, sid, id) = (0..SIDS.len(), 0..SIDS.len(), 0..8_u8);
+        let step = prop_oneof![
+            (slot.clone(), sid).prop_map(|(slot, sid)| Step::Hint { slot, sid }),
+            slot.clone().prop_map(|slot| Step::Connect { slot }),
+            (slot.clone(), id.clone()).prop_map(|(slot, id)| Step::Admit { slot, id }),
+            (id.clone(), id).prop_map(|(old, new)| Step::Replace { old, new }),
+            slot.prop_map(|slot| Step::Close { slot }),
+        ];
+        vec(step, 0..14)
+    }
+
+    fn id(number: u8) -> SessionId {
+        format!("id-{number}").parse().unwrap()
+    }
+
+    impl Table {
+        /// Panics unless the index and the count are those of the bindings.
+        pub(in super::super) fn assert_consistent(&self) {
+            let mut pairs = 0;
+            for (sid, binding) in &self.bindings {
+                let mut ids: Vec<_> = binding.accepted.iter().map(|a| &a.id).collect();
+                ids.sort_by_key(|id| id.expose());
+                ids.dedup();
+                pairs += ids.len();
+                assert!(ids.iter().all(|id| self.sids[*id].contains(sid)));
+            }
+            assert_eq!(self.sids.values().map(HashSet::len).sum::<usize>(), pairs);
+            assert!(self.sids.values().all(|sids| !sids.is_empty()));
+            let bound = self.bindings.values().filter(|b| !b.accepted.is_empty());
+            assert_eq!(self.bound, bound.count());
+        }
+
+        pub(in super::super) fn is_empty(&self) -> bool {
+            self.bindings.is_empty() && self.sids.is_empty() && self.bound == 0
+        }
+    }
+
+    proptest! {
+        /// The slot `n` opened the transport `Sn`. Once it has connected, whatever was answered to
+        /// other requests, only what it proved acts for it, and what replaced that.
+        #[test]
+        fn a_connected_transport_is_its_openers(
+            opened in vec(vec(0..8_u8, 0..3), SIDS.len()),
+            steps in steps(),
+        ) {
+            let all = Transports::default();
+            let ids = |slot: usize| opened[slot].iter().copied().map(id).collect::<Vec<_>>();
+            let mut slots: Vec<_> = (0..SIDS.len()).map(|slot| Some(all.slot(ids(slot)))).collect();
+            let mut connected = [false; SIDS.len()];
+            let mut allowed = opened.clone();
+            for step in steps {
+                match step {
+                    Step::Hint { slot, sid } => {
+                        if let Some(slot) = &slots[slot] {
+                            all.hint(slot, SIDS[sid]);
+                        }
+                    }
+                    Step::Connect { slot } => {
+                        if let Some(opener) = &slots[slot] {
+                            all.confirm(opener, SIDS[slot], || ids(slot));
+                            connected[slot] = true;
+                        }
+                    }
+                    Step::Admit { slot, id: admitted } => all.admitted(SIDS[slot], &id(admitted)),
+                    Step::Replace { old, new } => {
+                        let accepted = |sid: &str, number| all.is_entitled(sid, &[id(number)]);
+                        let before = SIDS.map(|sid| accepted(sid, old));
+                        all.replaced(&id(old), &id(new));
+                        let after = SIDS.map(|sid| accepted(sid, new));
+                        prop_assert!(before.iter().zip(after).all(|(old, new)| !old || new));
+                        for ids in &mut allowed {
+                            if ids.contains(&old) {
+                                ids.push(new);
+                            }
+                        }
+                    }
+                    Step::Close { slot } => {
+                        slots[slot] = None;
+                        connected[slot] = false;
+                    }
+                }
+                all.assert_consistent();
+                for slot in (0..SIDS.len()).filter(|slot| connected[*slot]) {
+                    let accepts = |number| all.is_entitled(SIDS[slot], &[id(number)]);
+                    let is_bound = !opened[slot].is_empty();
+                    prop_assert_eq!(all.is_bound(SIDS[slot]), is_bound);
+                    prop_assert_eq!(all.is_entitled(SIDS[slot], &[]), !is_bound);
+                    let accepted: Vec<_> = (0..8).filter(|number| accepts(*number)).collect();
+                    prop_assert!(!accepted.is_empty());
+                    prop_assert!(!is_bound || accepted.iter().all(|id| allowed[slot].contains(id)));
+                }
+            }
+            drop(slots);
+            all.assert_empty();
+        }
+    }
+}
