@@ -62,15 +62,6 @@ pub trait SessionIdExtractor: Send + Sync + 'static {
     /// When the client presents none, or one that can't be trusted.
     fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError>;
 
-    /// All distinct authentic ids that the request carries. The origin is not checked.
-    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
-        match self.extract(handshake) {
-            Ok(id) => vec![id],
-            Err(ExtractError::Several(ids)) => ids,
-            Err(_) => Vec::new(),
-        }
-    }
-
     /// Tries `other` when this extractor found nothing at all.
     fn or<E: SessionIdExtractor>(self, other: E) -> Or<Self, E>
     where
@@ -93,9 +84,6 @@ pub enum ExtractError {
     /// A credential came, and can't be trusted.
     #[error("invalid credential")]
     Invalid(#[source] InvalidCredential),
-    /// Several authentic ids of distinct sessions came.
-    #[error("several credentials for distinct sessions")]
-    Several(Vec<SessionId>),
     /// The request comes from where it may not come from.
     #[error("forbidden")]
     Forbidden(#[source] ForbiddenReason),

@@ -16,6 +16,8 @@ use socketioxide_session::{
 };
 use tower::ServiceExt as _;
 
+use crate::support::log::OwnLog;
+
 struct App {
     sessions: SessionBridge<String>,
     cookie: SignedCookie,
@@ -201,6 +203,60 @@ async fn errors_of_changes_are_responses() {
         .on(Call::Create, Fault::Error(StoreErrorKind::TooLarge));
     let failed = app.sessions.create("Bob".into()).await.unwrap_err();
     assert_eq!(failed.into_response().status(), 503);
+}
+
+/// The client sees a code, and the cause is in the log, once.
+#[tokio::test]
+async fn a_503_is_logged_with_its_cause() {
+    use axum::response::IntoResponse as _;
+    let own_log = OwnLog::begin();
+    let app = App::new();
+    let ann = app.sessions.create("Ann".into()).await.unwrap();
+    app.faults.on_all(Fault::Error(StoreErrorKind::Unavailable));
+    let create = app.sessions.create("Bob".into()).await.unwrap_err();
+    let update = ann.update(|_| ()).await.unwrap_err();
+    let end = ann.end().await.unwrap_err();
+    assert_eq!(own_log.count("a handler answers 503"), 0);
+    for response in [
+        create.into_response(),
+        update.into_response(),
+        end.into_response(),
+    ] {
+        assert_eq!(response.status(), 503);
+    }
+    let text = own_log.text();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("a handler answers 503"))
+        .collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    for line in lines {
+        assert!(
+            line.contains("ERROR") && line.contains("store is not available"),
+            "{line}"
+        );
+    }
+    app.faults.clear();
+    let gone = ann.update(|_| ()).await.unwrap_err();
+    assert_eq!(gone.into_response().status(), 401);
+    assert_eq!(own_log.count("a handler answers 503"), 3);
+}
+
+#[tokio::test]
+async fn a_handler_takes_the_bridge() {
+    let app = App::new();
+    let login = async |sessions: SessionBridge<String>| {
+        let session = sessions.create("Ann".into()).await.unwrap();
+        session.id().expose().to_owned()
+    };
+    let (status, id, _) = app.ask(router(&app.sessions, get(login)), None).await;
+    assert_eq!(status, 200);
+    let me = get(async |user: Session<String>| user.data().clone());
+    let id = id.parse().unwrap();
+    let (_, name, _) = app.ask(router(&app.sessions, me), Some(&id)).await;
+    assert_eq!(name, "Ann");
+    let without_layer = Router::new().route("/", get(login));
+    assert_eq!(app.ask(without_layer, None).await.0, 500);
 }
 
 #[tokio::test]

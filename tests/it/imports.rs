@@ -64,11 +64,11 @@ fn imports_point_one_way() {
     const LAYERS: [&[&str]; 10] = [
         &["key", "hook", "redact"],
         &["id"],
-        &["handshake"],
+        &["handshake", "transport"],
         &["extractor", "store"],
         &["live"],
         &["rejection"],
-        &["session", "transport"],
+        &["session"],
         &["bridge"],
         &["request"],
         &["socketio", "http"],

@@ -5,6 +5,7 @@
 
 mod auth_payload;
 mod between;
+mod binding;
 mod conformance;
 mod cookie;
 mod extractors;

@@ -47,3 +47,34 @@ fn buffer() -> &'static Buffer {
         buffer
     })
 }
+
+/// The log of one test alone, whose server runs on the thread of the test.
+pub(crate) struct OwnLog {
+    buffer: Buffer,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl OwnLog {
+    pub(crate) fn begin() -> Self {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("socketioxide_session=trace"))
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        Self {
+            buffer,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Number of times that the log holds this.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.text().matches(text).count()
+    }
+}
