@@ -59,9 +59,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let keys = keys()?;
     // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
-    let cookie = SignedCookie::new("sid", &keys)?.insecure_http();
+    let cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
     tracing::warn!("plain http: the cookie is issued without `Secure`");
-    let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?);
+    let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?)?;
 
     let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store().await?)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)

@@ -66,6 +66,7 @@ pub mod extractor;
 mod handshake;
 pub mod http;
 pub mod id;
+pub mod interop;
 pub mod key;
 mod live;
 mod redact;

@@ -98,10 +98,10 @@ impl From<ExtractError> for SessionRejection {
             ExtractError::NoCookie => Self::NoCookie,
             ExtractError::NoToken => Self::NoToken,
             ExtractError::Invalid(invalid) => Self::NoSession(NoSessionReason::Invalid(invalid)),
+            ExtractError::Forbidden(reason) => Self::Forbidden(reason),
             ExtractError::Several(_) => {
                 Self::NoSession(NoSessionReason::Invalid(InvalidCredential::Ambiguous))
             }
-            ExtractError::Forbidden(reason) => Self::Forbidden(reason),
         }
     }
 }

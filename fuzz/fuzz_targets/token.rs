@@ -2,9 +2,13 @@
 
 #![no_main]
 
-use http::Request;
+use http::{HeaderValue, Request, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
-use socketioxide_session::{EncryptedToken, Keyring, SecretKey, SessionIdExtractor, fuzzing, extractor::Handshake};
+use socketioxide_session::{
+    EncryptedToken, Keyring, SecretKey, SessionIdExtractor,
+    extractor::{AuthFields, AuthPayload, Handshake},
+    fuzzing,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     // What is inside, as it is after decryption.
@@ -27,4 +31,20 @@ fuzz_target!(|bytes: &[u8]| {
     let (parts, ()) = request.into_parts();
     let handshake = Handshake::from_parts(&parts).with_namespace("/");
     assert!(token.extract(&handshake).is_err());
+    // As a bearer token, and as an `auth` payload, which two parsers read alike.
+    let (mut parts, ()) = Request::new(()).into_parts();
+    if let Ok(bearer) = HeaderValue::try_from(format!("Bearer {text}")) {
+        parts.headers.append(AUTHORIZATION, bearer);
+    }
+    let (json, decode) = (AuthPayload::json(bytes), || {
+        serde_json::from_slice::<AuthFields>(bytes).ok()
+    });
+    let decoded = AuthPayload::encoded(bytes.len(), &decode);
+    for payload in [&json, &decoded] {
+        let handshake = Handshake::from_parts(&parts)
+            .with_namespace("/")
+            .with_auth(payload);
+        assert!(token.extract(&handshake).is_err());
+        assert!(token.presented(&handshake).is_empty());
+    }
 });

@@ -77,6 +77,16 @@ struct Closures<T> {
     verify: Option<Arc<Verify<T>>>,
 }
 
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Begins to build a bridge.
+    pub fn builder(
+        extractor: impl SessionIdExtractor,
+        store: impl SessionStore<Data = T>,
+    ) -> SessionBridgeBuilder<T> {
+        SessionBridgeBuilder::new(extractor, store)
+    }
+}
+
 impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     pub(super) fn new(
         extractor: impl SessionIdExtractor,

@@ -6,6 +6,7 @@ mod error;
 mod lookup;
 mod report;
 mod session_bridge;
+mod sessions;
 mod sign_ins;
 mod transports;
 

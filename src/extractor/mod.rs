@@ -1,24 +1,29 @@
-//! Who is it: from a handshake to a session id.
+//! Identifies the client: from a handshake to a session id.
 
+pub(crate) mod cookie;
 mod encrypted_token;
+mod error;
 mod or;
 mod origin;
-mod signed_cookie;
+pub(crate) mod percent;
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
+pub use self::cookie::{CookieConfigError, SignedCookie};
 #[cfg(fuzzing)]
 pub use encrypted_token::fuzzing;
 pub use encrypted_token::{EncryptedToken, IssueTokenError, TokenConfigError, TokenOptions};
+pub use error::{ExtractError, InvalidCredential};
 pub use or::Or;
 pub use origin::{ForbiddenReason, OriginError, OriginPolicy};
-pub use signed_cookie::{CookieConfigError, SignedCookie};
+
+pub use ::cookie::{Cookie, Key, SameSite};
 
 pub use crate::handshake::{
-    Auth, AuthPayload, CookieHeaderTooLarge, CookieValues, Handshake, Stage,
+    AuthField, AuthFields, AuthPayload, CookieHeaderTooLarge, CookieValues, Handshake, Stage,
 };
 
-use crate::id::{ParseSessionIdError, SessionId};
+use crate::id::SessionId;
 
 /// Finds the session id that a client presents.
 ///
@@ -29,12 +34,14 @@ use crate::id::{ParseSessionIdError, SessionId};
 ///   own that can't be guessed).
 /// - The call is synchronous: no I/O. It runs for every handshake, before the store is asked.
 /// - Bound the work before any cryptography; an attacker chooses the sizes.
-/// - Keep apart "nothing came" ([`NoCookie`](ExtractError::NoCookie),
-///   [`NoToken`](ExtractError::NoToken)) and "something bad came"
-///   ([`Invalid`](ExtractError::Invalid)): only the first lets [`Or`] try the next one, and only
-///   the first is anonymous to `optional()`.
-/// - The polls of one client repeat its credential, also when that has expired since it connected.
-///   So don't look at the time when the handshake is of [`Stage::Continuing`].
+/// - Keep apart an absent credential ([`NoCookie`](ExtractError::NoCookie),
+///   [`NoToken`](ExtractError::NoToken)) and a bad one ([`Invalid`](ExtractError::Invalid)): after
+///   a bad one, [`Or`] does not try the next extractor.
+/// - Never choose among authentic credentials of distinct sessions. Return all of them as
+///   [`Several`](ExtractError::Several): a client could otherwise be moved into the session of an
+///   attacker who can plant a cookie.
+/// - The polls of one client repeat its credential, also after it has expired. So don't check the
+///   time when the handshake is of [`Stage::Continuing`].
 /// - A credential that the browser sends by itself, as it does cookies, needs an origin check
 ///   ([`OriginPolicy`]); one that the page must send on purpose doesn't.
 ///
@@ -59,10 +66,39 @@ pub trait SessionIdExtractor: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the client presents none, or one that can't be trusted.
+    /// When the client presents none, one that can't be trusted, or several.
     fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError>;
 
-    /// Tries `other` when this extractor found nothing at all.
+    /// Every authentic id that the request carries, each once.
+    ///
+    /// The origin is not checked here: the result says what the request carries, not whether it may
+    /// act. A sign-out ends all of these sessions, and an Engine.IO transport is bound to all of
+    /// them.
+    ///
+    /// By default, the ids that [`extract`](Self::extract) returns. Override it where `extract`
+    /// returns fewer than that, because it checks the origin or stops at the first credential.
+    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
+        match self.extract(handshake) {
+            Ok(id) => vec![id],
+            Err(ExtractError::Several(ids)) => ids,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Tries `other` when this extractor found nothing, or its credential may not be used from the
+    /// request's origin. See [`Or`].
+    ///
+    /// ```
+    /// use socketioxide_session::{
+    ///     EncryptedToken, Keyring, SecretKey, SessionIdExtractor, SignedCookie,
+    /// };
+    ///
+    /// let keys = Keyring::new(SecretKey::generate()?);
+    /// let cookie = SignedCookie::new("__Host-sid", &keys)?;
+    /// let extractor = EncryptedToken::new("token", &keys)?.or(cookie);
+    /// # drop(extractor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn or<E: SessionIdExtractor>(self, other: E) -> Or<Self, E>
     where
         Self: Sized,
@@ -71,97 +107,22 @@ pub trait SessionIdExtractor: Send + Sync + 'static {
     }
 }
 
-/// Why a handshake gave no session id.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExtractError {
-    /// No such cookie came.
-    #[error("no session cookie")]
-    NoCookie,
-    /// No token came.
-    #[error("no session token")]
-    NoToken,
-    /// A credential came, and can't be trusted.
-    #[error("invalid credential")]
-    Invalid(#[source] InvalidCredential),
-    /// The request comes from where it may not come from.
-    #[error("forbidden")]
-    Forbidden(#[source] ForbiddenReason),
-}
+impl<E: SessionIdExtractor + ?Sized> SessionIdExtractor for Arc<E> {
+    fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {
+        (**self).extract(handshake)
+    }
 
-impl ExtractError {
-    /// A credential came and can't be trusted, for a reason that a custom extractor gives. The
-    /// reason reaches logs, never the client; it must not hold the credential.
-    pub fn invalid(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Invalid(InvalidCredential::Other(Arc::from(reason.into())))
+    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
+        (**self).presented(handshake)
     }
 }
 
-impl From<InvalidCredential> for ExtractError {
-    fn from(invalid: InvalidCredential) -> Self {
-        Self::Invalid(invalid)
+impl<E: SessionIdExtractor + ?Sized> SessionIdExtractor for Box<E> {
+    fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {
+        (**self).extract(handshake)
     }
-}
 
-impl From<ForbiddenReason> for ExtractError {
-    fn from(reason: ForbiddenReason) -> Self {
-        Self::Forbidden(reason)
+    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
+        (**self).presented(handshake)
     }
-}
-
-impl From<CookieHeaderTooLarge> for ExtractError {
-    fn from(_: CookieHeaderTooLarge) -> Self {
-        Self::Invalid(InvalidCredential::TooLarge)
-    }
-}
-
-impl From<ParseSessionIdError> for ExtractError {
-    fn from(error: ParseSessionIdError) -> Self {
-        Self::Invalid(InvalidCredential::Id(error))
-    }
-}
-
-/// What is wrong with a credential. This is for logs: the client sees one code for all of them.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidCredential {
-    /// It has not the form that it must have.
-    #[error("the credential is malformed")]
-    Malformed,
-    /// It, or what it came in, is larger than anything that is looked at.
-    #[error("the credential is too large")]
-    TooLarge,
-    /// It came more often than anybody should verify.
-    #[error("too many credentials of the same name")]
-    TooMany,
-    /// Several good ones came, for distinct sessions.
-    #[error("several credentials for distinct sessions")]
-    Ambiguous,
-    /// No accepted key made this signature, or the ciphertext is not authentic.
-    #[error("the credential is not authentic")]
-    NotAuthentic,
-    /// It was made with a key that is not in the keyring.
-    #[error("the credential names an unknown key")]
-    UnknownKey,
-    /// It is of a version that is not understood.
-    #[error("the credential is of an unknown version")]
-    UnknownVersion,
-    /// It has expired.
-    #[error("the credential has expired")]
-    Expired,
-    /// It was issued in the future.
-    #[error("the credential is not valid yet")]
-    NotYetValid,
-    /// It says that it is valid for longer than this server lets one be.
-    #[error("the credential has a longer lifetime than is accepted")]
-    LifetimeTooLong,
-    /// It is for another namespace.
-    #[error("the credential is for another namespace")]
-    WrongNamespace,
-    /// It is authentic, and what it holds is no session id.
-    #[error("the credential holds no valid session id")]
-    Id(#[source] ParseSessionIdError),
-    /// Something else, as a custom extractor says.
-    #[error("the credential was refused by the extractor")]
-    Other(#[source] Arc<dyn Error + Send + Sync>),
 }

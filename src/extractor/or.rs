@@ -3,14 +3,17 @@
 use super::{ExtractError, SessionIdExtractor};
 use crate::{handshake::Handshake, id::SessionId};
 
-/// Tries the second extractor when the first found nothing at all; made by
-/// [`SessionIdExtractor::or`].
+/// Tries the second extractor when the first found nothing, or was
+/// [`Forbidden`](ExtractError::Forbidden); made by [`SessionIdExtractor::or`].
 ///
-/// 1. A bad credential never falls through to the next extractor.
-/// 2. When nothing is found, the last one's answer is the answer.
-/// 3. A [`Forbidden`](ExtractError::Forbidden) of the first (its credential is one that browsers
-///    send by themselves, and the origin is wrong) is remembered: the second is still tried, and
-///    only when that finds nothing either is it the answer.
+/// 1. An id, several ids and a bad credential are decisions: the second extractor is not tried. If
+///    a bad credential fell through, breaking it would choose another session.
+/// 2. A [`Forbidden`](ExtractError::Forbidden) of the first says that its credential, which
+///    browsers send by themselves, may not be used from this origin. The second is still tried,
+///    because a credential that the page sends on purpose may be. When that finds nothing, the
+///    answer is the first one's.
+/// 3. When nothing is found, the answer is the last one's.
+/// 4. [`presented`](SessionIdExtractor::presented) returns the ids of both.
 #[derive(Debug, Clone)]
 pub struct Or<A, B> {
     first: A,
@@ -41,6 +44,16 @@ impl<A: SessionIdExtractor, B: SessionIdExtractor> SessionIdExtractor for Or<A, 
             (decided, _) => decided,
         }
     }
+
+    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
+        let mut ids = self.first.presented(handshake);
+        for id in self.second.presented(handshake) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +72,10 @@ mod tests {
 
     fn bad() -> ExtractError {
         ExtractError::invalid("bad")
+    }
+
+    fn several_ids() -> ExtractError {
+        ExtractError::Several(vec!["x".parse().unwrap(), "y".parse().unwrap()])
     }
 
     fn forbidden() -> ExtractError {
@@ -92,5 +109,39 @@ mod tests {
         assert_answer(Err(forbidden()), Err(NoToken), "forbidden");
         assert_answer(Err(forbidden()), Err(bad()), "invalid credential");
         assert_answer(Err(NoToken), Err(forbidden()), "forbidden");
+        let several = "several credentials for distinct sessions";
+        assert_answer(Err(several_ids()), Ok("b"), several);
+        assert_answer(Err(NoToken), Err(several_ids()), several);
+        assert_answer(Err(forbidden()), Err(several_ids()), several);
+    }
+
+    #[test]
+    fn all_ids_are_presented_once() {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let handshake = Handshake::from_parts(&parts);
+        let presented = |first: Answer, second: Answer| {
+            let ids = Says(first).or(Says(second)).presented(&handshake);
+            let ids: Vec<_> = ids.iter().map(|id| id.expose().to_owned()).collect();
+            ids.join(" ")
+        };
+        assert_eq!(presented(Ok("a"), Ok("b")), "a b");
+        assert_eq!(presented(Ok("a"), Ok("a")), "a");
+        assert_eq!(presented(Err(bad()), Ok("b")), "b");
+        assert_eq!(presented(Err(several_ids()), Ok("y")), "x y");
+        assert_eq!(presented(Err(forbidden()), Err(ExtractError::NoToken)), "");
+    }
+
+    #[test]
+    fn a_pointer_to_an_extractor_is_one() {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let handshake = Handshake::from_parts(&parts);
+        let boxed: Box<dyn SessionIdExtractor> = Box::new(Says(Err(ExtractError::NoToken)));
+        let shared: std::sync::Arc<dyn SessionIdExtractor> =
+            std::sync::Arc::new(boxed.or(Says(Err(several_ids()))));
+        assert_eq!(shared.presented(&handshake).len(), 2);
+        assert!(matches!(
+            shared.extract(&handshake),
+            Err(ExtractError::Several(_))
+        ));
     }
 }

@@ -2,16 +2,25 @@
 
 use http::{HeaderMap, header::COOKIE};
 
-/// All `Cookie` header fields together may have this many bytes.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// And this many pairs.
-const MAX_PAIRS: usize = 128;
-/// So many values of one name are kept; that there were more is remembered.
-const MAX_VALUES: usize = 4;
+/// Maximum size of all `Cookie` header fields together, in bytes.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Maximum number of values of one name that are kept.
+const MAX_VALUES: usize = 8;
 
-/// The values of one cookie name in a request, as the raw bytes that came.
+/// The values of one cookie name in a request: the bytes that came, without surrounding quotes.
 ///
-/// At most four are kept; [`exceeded`](Self::exceeded) says that more came.
+/// At most eight are kept; [`exceeded`](Self::exceeded) is true when more came. An empty value
+/// counts as absent.
+///
+/// ```
+/// use socketioxide_session::testing::HandshakeBuilder;
+///
+/// let handshake = HandshakeBuilder::socket("/").header("cookie", r#"a=1; sid="x"; sid=; sid=y"#);
+/// handshake.with(|handshake| {
+///     let values = handshake.cookies("sid").unwrap();
+///     assert_eq!(values.iter().collect::<Vec<_>>(), [b"x", b"y"]);
+/// });
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CookieValues<'a> {
     values: [&'a [u8]; MAX_VALUES],
@@ -25,48 +34,49 @@ impl<'a> CookieValues<'a> {
         self.values.into_iter().take(kept)
     }
 
-    /// No cookie of this name came.
+    /// Whether the request carries no cookie of this name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// More cookies of this name came than anybody should verify.
+    /// Whether the request carries more cookies of this name than an extractor should verify.
     #[must_use]
     pub fn exceeded(&self) -> bool {
         self.count > MAX_VALUES
     }
 }
 
-/// The `Cookie` header fields have more than 16 KiB or 128 pairs, so nobody looks into them.
+/// The `Cookie` header fields are larger than 64 KiB and are not searched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the Cookie header is too large")]
+#[error("the Cookie header has {bytes} bytes; at most {MAX_HEADER_BYTES} are searched")]
 #[non_exhaustive]
-pub struct CookieHeaderTooLarge;
+pub struct CookieHeaderTooLarge {
+    /// The size of all `Cookie` header fields together, in bytes.
+    pub bytes: usize,
+}
 
 /// Finds the cookies called `name` byte by byte.
 ///
-/// Browsers send what RFC 6265 §5.4 says: pairs of a name, `=` and a value, separated by `;`. So
-/// only that is looked at: split at `;`, trim space and tab (never Unicode white space, which would
-/// let `\u{2000}__Host-sid` pass for `__Host-sid`), cut at the first `=`, and compare the name byte
-/// for byte. Names are not decoded. Bytes that are no ASCII spoil only the pair that they are in.
+/// Browsers send pairs of a name, `=` and a value, separated by `;` (RFC 6265 §5.4). So only that
+/// is parsed: split at `;`, trim space and tab (never Unicode white space, which would let
+/// `\u{2000}__Host-sid` pass for `__Host-sid`), cut at the first `=`, and compare the name byte for
+/// byte. Names are not decoded. Bytes outside of ASCII affect only their own pair. The attributes
+/// of RFC 2965 (`$Version="1"; sid="…"; $Path="/"`), which Java clients send, are other pairs.
+///
+/// The work is linear in the size, which is checked first; the number of pairs does not matter.
 pub(super) fn find<'a>(
     headers: &'a HeaderMap,
     name: &str,
 ) -> Result<CookieValues<'a>, CookieHeaderTooLarge> {
+    let fields = headers.get_all(COOKIE);
+    let bytes = fields.iter().map(http::HeaderValue::len).sum();
+    if bytes > MAX_HEADER_BYTES {
+        return Err(CookieHeaderTooLarge { bytes });
+    }
     let mut found = CookieValues::default();
-    let (mut bytes, mut pairs) = (0, 0);
-    for field in headers.get_all(COOKIE) {
-        let field = field.as_bytes();
-        bytes += field.len();
-        if bytes > MAX_HEADER_BYTES {
-            return Err(CookieHeaderTooLarge);
-        }
-        for pair in field.split(|byte| *byte == b';') {
-            pairs += 1;
-            if pairs > MAX_PAIRS {
-                return Err(CookieHeaderTooLarge);
-            }
+    for field in fields {
+        for pair in field.as_bytes().split(|byte| *byte == b';') {
             let Some(value) = value_of(pair, name.as_bytes()) else {
                 continue;
             };
@@ -79,11 +89,21 @@ pub(super) fn find<'a>(
     Ok(found)
 }
 
+/// The value of a pair with this name, unless it is empty.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let rest = trim(pair).strip_prefix(name)?;
     // White space before the `=` belongs to the name in RFC 6265 §5.4, but servers trim it.
     let rest = trim_start(rest).strip_prefix(b"=")?;
-    Some(trim(rest))
+    let value = unquoted(trim(rest));
+    (!value.is_empty()).then_some(value)
+}
+
+/// Removes one pair of quotes, which a value may have around it (RFC 6265 §4.1.1). Python's and
+/// Java's cookie jars send them. A value is verified afterwards, so this accepts no other ids.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let inner = value.strip_prefix(b"\"");
+    let inner = inner.and_then(|value| value.strip_suffix(b"\""));
+    inner.unwrap_or(value)
 }
 
 fn trim(bytes: &[u8]) -> &[u8] {
@@ -133,13 +153,35 @@ mod tests {
         assert_found(&[b"sid=x"], "sid", &[b"x"]);
         assert_found(&[b"a=1; sid=x=y ;b=2"], "sid", &[b"x=y"]);
         assert_found(&[b"a=1;\tsid=\tx"], "sid", &[b"x"]);
-        assert_found(&[b"sid="], "sid", &[b""]);
         assert_found(&[b"sid"], "sid", &[]);
         assert_found(&[b"=sid=x"], "sid", &[]);
         assert_found(&[b"SID=x; sidx=1; xsid=2; s%69d=3"], "sid", &[]);
         assert_found(&[b"__host-sid=x; %5F%5FHost-sid=y"], "__Host-sid", &[]);
         assert_found(&["\u{2000}__Host-sid=x".as_bytes()], "__Host-sid", &[]);
         assert_found(&[b"\xA0__Host-sid=x"], "__Host-sid", &[]);
+    }
+
+    #[test]
+    fn one_pair_of_quotes_is_removed() {
+        assert_found(&[b"sid=\"x\""], "sid", &[b"x"]);
+        assert_found(&[b"sid= \"x\" ; b=\"y\""], "sid", &[b"x"]);
+        assert_found(&[b"sid=\"\"x\"\""], "sid", &[b"\"x\""]);
+        assert_found(&[b"sid=\"x"], "sid", &[b"\"x"]);
+        assert_found(&[b"sid=x\""], "sid", &[b"x\""]);
+        assert_found(&[b"sid=\""], "sid", &[b"\""]);
+        assert_found(&[b"sid=\"'x'\""], "sid", &[b"'x'"]);
+        let java = b"$Version=\"1\"; sid=\"x\";$Path=\"/\";$Domain=\"a.test\"";
+        assert_found(&[java], "sid", &[b"x"]);
+        assert_found(&[b"\"sid\"=x; \"sid=x\""], "sid", &[]);
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_absent() {
+        assert_found(&[b"sid="], "sid", &[]);
+        assert_found(&[b"sid=\"\"; sid= ;sid=\t"], "sid", &[]);
+        assert_found(&[b"sid=; sid=x; sid=\"\""], "sid", &[b"x"]);
+        let many = "sid=; ".repeat(20) + "sid=x";
+        assert_found(&[many.as_bytes()], "sid", &[b"x"]);
     }
 
     #[test]
@@ -150,19 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn the_work_is_bounded() {
-        let many = headers(&[b"sid=1; sid=2; sid=3; sid=4; sid=5"]);
+    fn the_work_is_bounded_by_the_size_and_not_by_the_number_of_pairs() {
+        let header = "sid=1;".repeat(9);
+        let many = headers(&[header.as_bytes()]);
         let found = find(&many, "sid").unwrap();
         assert!(found.exceeded());
-        assert_eq!(found.iter().count(), 4);
+        assert_eq!(found.iter().count(), 8);
+        let eight = headers(&[&header.as_bytes()[..header.len() - 6]]);
+        assert!(!find(&eight, "sid").unwrap().exceeded());
 
-        let pairs = "a=1;".repeat(127) + "sid=x";
+        let pairs = "a=123;".repeat(10_000) + "sid=x";
         assert_found(&[pairs.as_bytes()], "sid", &[b"x"]);
-        let pairs = headers(&[("a=1;".repeat(128) + "sid=x").as_bytes()]);
-        assert!(find(&pairs, "sid").is_err());
 
         let fits = format!("sid={}", "x".repeat(MAX_HEADER_BYTES - 4));
         assert!(find(&headers(&[fits.as_bytes()]), "sid").is_ok());
-        assert!(find(&headers(&[fits.as_bytes(), b"a"]), "sid").is_err());
+        let error = find(&headers(&[fits.as_bytes(), b"a"]), "sid").unwrap_err();
+        assert_eq!(error.bytes, 65_537);
+        assert!(error.to_string().contains("65537 bytes"));
     }
 }

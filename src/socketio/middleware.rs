@@ -173,9 +173,12 @@ where
         let decode = || {
             Data::from_connect_parts(&socket, auth)
                 .ok()
-                .map(|Data(json)| json)
+                .map(|Data(fields)| fields)
         };
-        let payload = AuthPayload::encoded(size_of_payload(auth), &decode);
+        let payload = match auth {
+            Some(Value::Str(json, _)) => AuthPayload::json(json.as_bytes()),
+            _ => AuthPayload::encoded(size_of_payload(auth), &decode),
+        };
         let handshake = Handshake::from_parts(socket.req_parts())
             .with_namespace(socket.ns())
             .with_auth(&payload);

@@ -109,6 +109,19 @@ impl HandshakeBuilder {
         self
     }
 
+    /// With a bearer token, as `Authorization: Bearer …`.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// With the header fields of a WebSocket handshake that the application serves itself.
+    pub fn websocket_upgrade(self) -> Self {
+        self.header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
     /// With an `auth` payload.
     pub fn auth(mut self, auth: Value) -> Self {
         self.auth = Some(auth);

@@ -22,6 +22,8 @@ async fn payloads_without_a_token() {
         "\"x\"",
         "123",
         "{\"token\":null}",
+        "{\"token\":\"\"}",
+        "{\"token\":\"null\"}",
         "{\"other\":1}",
     ] {
         let brings = Brings::nothing().auth(auth);
@@ -31,7 +33,6 @@ async fn payloads_without_a_token() {
         "{\"token\":1}",
         "{\"token\":{}}",
         "{\"token\":[]}",
-        "{\"token\":\"\"}",
         "{\"token\":true}",
     ] {
         let brings = Brings::nothing().auth(auth);
@@ -51,7 +52,7 @@ async fn a_stale_query_token_beside_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn payloads_that_are_not_parsed() {
+async fn payloads_of_any_depth_up_to_64_kib() {
     let server = server().await;
     let ann = server.login("Ann").await;
     let token = server.token.issue(ann.id()).unwrap();
@@ -59,20 +60,69 @@ async fn payloads_that_are_not_parsed() {
         let auth = format!(r#"{{"token":"{token}"}}"#);
         format!("{auth}{}", " ".repeat(length - auth.len()))
     };
-    server
-        .admits("4 KiB", &Brings::nothing().auth(padded(4096)))
-        .await;
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let id_token = "x".repeat(6 * 1024);
     for (what, auth) in [
-        ("4 KiB and a byte", padded(4097)),
-        ("1,000 levels deep", deep),
-        ("broken", "{\"token\":".to_owned()),
-        ("two values", "{} {}".to_owned()),
+        ("64 KiB", padded(65_536)),
+        (
+            "1,000 levels beside it",
+            format!(r#"{{"a":{deep},"token":"{token}"}}"#),
+        ),
+        (
+            "another token",
+            format!(r#"{{"idToken":"{id_token}","token":"{token}"}}"#),
+        ),
+        (
+            "60 KiB",
+            format!(r#"{{"token":"{token}","a":["{}"]}}"#, "x".repeat(60 * 1024)),
+        ),
     ] {
-        server
-            .refuses_unasked(what, &Brings::nothing().auth(auth), "NO_SESSION")
-            .await;
+        server.admits(what, &Brings::nothing().auth(auth)).await;
     }
+    for (what, auth, code) in [
+        ("64 KiB and a byte", padded(65_537), "NO_SESSION"),
+        ("1,000 levels deep", deep.clone(), "NO_TOKEN"),
+        ("1,000 levels open", "[".repeat(1000), "NO_SESSION"),
+        (
+            "1,000 levels as the token",
+            format!(r#"{{"token":{deep}}}"#),
+            "NO_SESSION",
+        ),
+        (
+            "another token only",
+            format!(r#"{{"idToken":"{id_token}"}}"#),
+            "NO_TOKEN",
+        ),
+        ("broken", "{\"token\":".to_owned(), "NO_SESSION"),
+        (
+            "broken after it",
+            format!(r#"{{"token":"{token}",}}"#),
+            "NO_SESSION",
+        ),
+        ("two values", "{} {}".to_owned(), "NO_SESSION"),
+    ] {
+        let brings = Brings::nothing().auth(auth);
+        server.refuses_unasked(what, &brings, code).await;
+    }
+}
+
+/// The payload of another system lets a cookie through, with whatever is empty in it.
+#[tokio::test]
+async fn a_cookie_beside_a_payload_without_our_token() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let by_cookie = Brings::nothing().cookie(server.pair(&ann));
+    let id_token = format!(r#"{{"idToken":"{}"}}"#, "x".repeat(6 * 1024));
+    for auth in ["{\"token\":\"\"}", "{\"token\":null}", "[]", &id_token] {
+        server.admits(auth, &by_cookie.clone().auth(auth)).await;
+    }
+    server
+        .admits("?token=", &by_cookie.clone().query("token", ""))
+        .await;
+    let bad = by_cookie.clone().auth(r#"{"token":"forged"}"#);
+    server
+        .refuses_unasked("a bad token", &bad, "NO_SESSION")
+        .await;
 }
 
 #[tokio::test]
@@ -126,6 +176,15 @@ async fn the_message_pack_parser() {
     let accepted = answer(Some(&token_map(&token))).await;
     assert!(accepted.contains("sid"), "{accepted}");
     server.assert_empty().await;
+    // {fingerprint: 3 bytes, 1: 2, token}: binary and strange keys are skipped.
+    let beside = [
+        b"\x83\xABfingerprint\xC4\x03\x00\xFF\x01\x01\x02",
+        &token_map(&token)[1..],
+    ]
+    .concat();
+    let accepted = answer(Some(&beside)).await;
+    assert!(accepted.contains("sid"), "{accepted}");
+    server.assert_empty().await;
 
     let loads = server.loads();
     for (data, code) in [
@@ -135,9 +194,10 @@ async fn the_message_pack_parser() {
         (Some(b"\x90".to_vec()), "NO_TOKEN"),
         (Some(b"\x81\xA5token\xC0".to_vec()), "NO_TOKEN"),
         (Some(b"\x81\xA5token\x01".to_vec()), "NO_SESSION"),
+        (Some(token_map("")), "NO_TOKEN"),
         (Some(token_map("forged")), "NO_SESSION"),
         (Some(nested(100)), "NO_TOKEN"),
-        (Some(token_map(&"x".repeat(4097))), "NO_SESSION"),
+        (Some(token_map(&"x".repeat(65_535))), "NO_SESSION"),
     ] {
         let refused = answer(data.as_deref()).await;
         assert!(

@@ -318,7 +318,7 @@ impl SessionIdExtractor for TwoCookies {
 async fn an_opening_with_two_sessions_belongs_to_both_until_one_is_admitted() {
     let cookies = ["old", "new"].map(|name| {
         let cookie = SignedCookie::new(name, &keyring(1, &[])).unwrap();
-        cookie.insecure_http()
+        cookie.insecure_http().unwrap()
     });
     let setup = {
         let cookies = cookies.clone();

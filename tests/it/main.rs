@@ -8,6 +8,7 @@ mod between;
 mod binding;
 mod conformance;
 mod cookie;
+mod express_cookie;
 mod extractors;
 mod http;
 mod imports;

@@ -53,7 +53,7 @@ impl App {
 
     fn with_origins(policy: OriginPolicy) -> Self {
         let cookie = SignedCookie::new("sid", &keyring(1, &[])).unwrap();
-        let cookie = cookie.insecure_http().origin_policy(policy);
+        let cookie = cookie.insecure_http().unwrap().origin_policy(policy);
         let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new())
             .build()
             .unwrap();
@@ -227,7 +227,7 @@ async fn only_the_path_that_it_is_told() {
 async fn two_bridges_for_one_type_are_told_apart() {
     let bridge = |name: &'static str| {
         let cookie = SignedCookie::new(name, &keyring(1, &[])).unwrap();
-        let cookie = cookie.insecure_http();
+        let cookie = cookie.insecure_http().unwrap();
         let store = MemoryStore::<User>::new();
         (
             cookie.clone(),

@@ -36,6 +36,9 @@ async fn a_foreign_origin_is_forbidden_with_and_without_the_cookie() {
         "https://app.example.com:444".into(),
         "https://app.example.com.evil.example".into(),
         "app.example.com".into(),
+        format!("evil-app://127.0.0.1:{port}"),
+        "capacitor://localhost".into(),
+        "file://".into(),
         String::new(),
     ] {
         for brings in [
@@ -102,6 +105,167 @@ async fn a_link_to_a_page_passes_and_a_form_of_another_site_does_not() {
         (403, r#"{"error":"FORBIDDEN"}"#)
     );
     assert_eq!(server.loads(), loads);
+}
+
+/// A polling client with these header fields connects; what the server answers.
+async fn polls(server: &Server, fields: &[(&str, &str)]) -> String {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_bytes()))
+        .collect();
+    server.http().await.connect("", &fields, "40").await
+}
+
+const FORBIDDEN: &str = r#"44{"message":"FORBIDDEN"}"#;
+
+/// What native WebSocket clients send as their `Origin`: the URL that they connect to.
+#[tokio::test]
+async fn native_clients_are_let_in_behind_a_proxy_that_ends_tls() {
+    let server = server().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    for (host, origin) in [
+        ("host.example:443", "wss://host.example"), // iOS
+        ("host.example", "https://host.example/"),  // React Native on Android
+        ("host.example", "https://host.example:443"),
+    ] {
+        let fields = [("cookie", &*cookie), ("host", host), ("origin", origin)];
+        let answer = polls(&server, &fields).await;
+        assert!(answer.starts_with("40{"), "{origin}: {answer}");
+    }
+    for (host, origin) in [
+        ("host.example:443", "ws://host.example"),
+        ("host.example:8443", "wss://host.example"),
+        ("host.example", "wss://host.example.evil.example"),
+        ("host.example", "https://host.example//"),
+        ("host.example", "https://host.example/@evil.example"),
+    ] {
+        let fields = [("cookie", &*cookie), ("host", host), ("origin", origin)];
+        assert_eq!(polls(&server, &fields).await, FORBIDDEN, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn applications_are_let_in_once_their_origin_is_allowed() {
+    let setup = Setup::new().extractor(|cookie, _| {
+        let policy = OriginPolicy::same_origin()
+            .allow_origin("capacitor://localhost")
+            .unwrap()
+            .allow_origin("chrome-extension://bmnlcjabgnpnenekpadlanbbkooimhnj")
+            .unwrap()
+            .insecure_allow_local_files();
+        DynExtractor::new(cookie.clone().origin_policy(policy))
+    });
+    let server = setup.start().await;
+    let ann = server.login("Ann").await;
+    let brings = Brings::nothing().cookie(server.pair(&ann));
+    for origin in [
+        "capacitor://localhost",
+        "chrome-extension://bmnlcjabgnpnenekpadlanbbkooimhnj",
+        "file://",
+    ] {
+        server
+            .admits(origin, &brings.clone().field("origin", origin))
+            .await;
+    }
+    for origin in [
+        "ionic://localhost",
+        "capacitor://localhost:1",
+        "chrome-extension://aaaacjabgnpnenekpadlanbbkooimhnj",
+        "null",
+    ] {
+        let foreign = brings.clone().field("origin", origin);
+        server.refuses_unasked(origin, &foreign, "FORBIDDEN").await;
+    }
+}
+
+/// A login form of the site itself under `Referrer-Policy: no-referrer`, and behind a proxy that
+/// rewrites `Host`.
+#[tokio::test]
+async fn what_the_browser_says_is_same_origin_passes_whatever_a_proxy_does() {
+    let server = server().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    let same_origin = ("sec-fetch-site", "same-origin");
+    for (host, origin) in [
+        ("backend:8080", "https://shop.example"),
+        ("shop.example", "null"),
+    ] {
+        let from = [("cookie", &*cookie), ("host", host), ("origin", origin)];
+        let fields: Vec<_> = from.into_iter().chain([same_origin]).collect();
+        let mut http = server.http().await;
+        let bytes: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()))
+            .collect();
+        let form = http.send("POST", "/me", &bytes, "").await;
+        assert_eq!(form.status, 200, "{origin}: {form:?}");
+        assert!(polls(&server, &fields).await.starts_with("40{"), "{origin}");
+
+        // The attacker's page can't send that field, or only another value of it.
+        for site in [
+            None,
+            Some("cross-site"),
+            Some("same-site"),
+            Some("none"),
+            Some("Same-Origin"),
+        ] {
+            let site = site.map(|site| ("sec-fetch-site", site));
+            let fields: Vec<_> = from.into_iter().chain(site).collect();
+            let bytes: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes()))
+                .collect();
+            let form = http.send("POST", "/me", &bytes, "").await;
+            assert_eq!(form.status, 403, "{origin}, {site:?}");
+            assert_eq!(
+                polls(&server, &fields).await,
+                FORBIDDEN,
+                "{origin}, {site:?}"
+            );
+        }
+        let twice: Vec<_> = fields.iter().copied().chain([same_origin]).collect();
+        assert_eq!(polls(&server, &twice).await, FORBIDDEN, "{origin}, twice");
+    }
+}
+
+/// Its page can send requests in no-cors mode, with the victim's cookies and without an `Origin`.
+#[tokio::test]
+async fn a_sibling_page_may_not_poll_in_the_users_place() {
+    let server = server().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    let sibling = [("cookie", &*cookie), ("sec-fetch-site", "same-site")];
+    assert_eq!(polls(&server, &sibling).await, FORBIDDEN);
+    let allowed = [
+        sibling[0],
+        sibling[1],
+        ("origin", "https://app.example.com"),
+    ];
+    assert!(polls(&server, &allowed).await.starts_with("40{"));
+}
+
+#[tokio::test]
+async fn a_foreign_page_may_not_open_the_applications_own_websocket() {
+    let server = server().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    let own = format!("http://{}", server.address);
+    let upgrade = [
+        ("cookie", &*cookie),
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for (origin, status) in [(&*own, 200), ("https://evil.example", 403), ("null", 403)] {
+        let fields: Vec<_> = upgrade.into_iter().chain([("origin", origin)]).collect();
+        let mut http = server.http().await;
+        let loads = server.loads();
+        let answer = http.get("/me", &fields).await;
+        assert_eq!(answer.status, status, "{origin}: {answer:?}");
+        assert_eq!(server.loads() > loads, status == 200);
+    }
 }
 
 #[tokio::test]

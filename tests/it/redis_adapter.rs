@@ -78,7 +78,10 @@ async fn node(redis: &Redis) -> Node {
         .with_adapter::<FredAdapter<_>>(adapter.unwrap())
         .build_layer();
     let keys = keyring(1, &[]);
-    let cookie = SignedCookie::new("sid", &keys).unwrap().insecure_http();
+    let cookie = SignedCookie::new("sid", &keys)
+        .unwrap()
+        .insecure_http()
+        .unwrap();
     let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
     let sessions = SessionBridge::builder(cookie.clone(), store)
         .build()

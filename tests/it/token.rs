@@ -45,11 +45,11 @@ async fn texts_that_are_no_token() {
         .refuses_unasked("doubled", &doubled, "NO_SESSION")
         .await;
     for (what, text) in [
-        ("empty", String::new()),
         (
-            "escaped",
-            format!("%{:02X}{}", token.as_bytes()[0], &token[1..]),
+            "escaped twice",
+            format!("%25{:02X}{}", token.as_bytes()[0], &token[1..]),
         ),
+        ("a broken escape", format!("%zz{token}")),
         ("a plus", format!("+{token}")),
         ("padding", format!("{token}=")),
         ("too long", "A".repeat(5_000)),
@@ -67,6 +67,68 @@ async fn texts_that_are_no_token() {
             .refuses_unasked(what, &by_auth(&text), "NO_SESSION")
             .await;
     }
+    assert!(!log::captured().contains(&token));
+}
+
+/// A C++ client escapes `-` and `_`; a JavaScript client without a token sends what is empty.
+#[tokio::test]
+async fn an_escaped_token_is_let_in_and_an_empty_one_is_absent() {
+    let server = server().await;
+    let ann = server.login("Ann").await;
+    let token = server.token.issue(ann.id()).unwrap();
+    let escaped = token.replace('-', "%2D").replace('_', "%5f");
+    server.admits("escaped", &by_query(&escaped)).await;
+    let first = format!("%{:02X}{}", token.as_bytes()[0], &token[1..]);
+    server.admits("one character", &by_query(&first)).await;
+    let beside = by_query("").query("token", &token).query("token", "null");
+    server.admits("beside empty ones", &beside).await;
+    for empty in ["", "null"] {
+        server
+            .refuses_unasked(empty, &by_query(empty), "NO_TOKEN")
+            .await;
+        server
+            .refuses_unasked(empty, &by_auth(empty), "NO_TOKEN")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_let_in_when_it_is_ours() {
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let token = server.token.issue(ann.id()).unwrap();
+    let bearer = |token: &str| Brings::nothing().field("authorization", format!("Bearer {token}"));
+    server.admits("ours", &bearer(&token)).await;
+    // Of another system, or of another keyring: as if it weren't there.
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+    let other_key = EncryptedToken::new("token", &keyring(9, &[])).unwrap();
+    for absent in [
+        jwt,
+        &other_key.issue(ann.id()).unwrap(),
+        &format!("{token}="),
+    ] {
+        server
+            .refuses_unasked(absent, &bearer(absent), "NO_COOKIE")
+            .await;
+        let with_cookie = bearer(absent).cookie(server.pair(&ann));
+        server.admits("beside a cookie", &with_cookie).await;
+    }
+    // It names our key, and is forged: no cookie makes up for it.
+    let (head, last) = token.split_at(token.len() - 4);
+    let forged = format!("{head}{}", if last == "AAAA" { "BBBB" } else { "AAAA" });
+    let forged = bearer(&forged).cookie(server.pair(&ann));
+    server
+        .refuses_unasked("forged", &forged, "NO_SESSION")
+        .await;
+    let two = bearer(&token).field("authorization", "Basic eA==");
+    server
+        .refuses_unasked("two fields", &two, "NO_SESSION")
+        .await;
+    // On ordinary HTTP it is as if it weren't there.
+    let mut http = server.http().await;
+    let authorization = format!("Bearer {token}");
+    let me = http.get("/me", &[("authorization", &authorization)]).await;
+    assert_eq!((me.status, &*me.body), (401, r#"{"error":"NO_COOKIE"}"#));
     assert!(!log::captured().contains(&token));
 }
 

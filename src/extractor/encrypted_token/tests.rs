@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::handshake::AuthPayload;
+use crate::{handshake::AuthPayload, key::SecretKey};
 
 fn key(byte: u8) -> SecretKey {
     SecretKey::from_bytes(&[byte; 32]).unwrap()
@@ -96,16 +96,14 @@ fn nothing_is_no_token_and_something_else_is_malformed() {
         json!("x"),
         json!(123),
         json!({"token": null}),
+        json!({"token": ""}),
+        json!({"token": "null"}),
     ] {
         assert_eq!(read(&tokens, "", Some(auth)), "NoToken");
     }
     assert_eq!(read(&tokens, "", None), "NoToken");
     assert_eq!(read(&tokens, "&Token=x&tok%65n=x", None), "NoToken");
-    for auth in [
-        json!({"token": 1}),
-        json!({"token": {}}),
-        json!({"token": ""}),
-    ] {
+    for auth in [json!({"token": 1}), json!({"token": {}})] {
         assert_eq!(read(&tokens, "", Some(auth)), "Malformed");
     }
 }
@@ -125,6 +123,113 @@ fn the_auth_payload_comes_before_the_query() {
     let auth = json!({ "token": null });
     assert_eq!(read(&tokens, &query, Some(auth)), "the-session-id");
     assert_eq!(read(&tokens, &format!("{query}{query}"), None), "TooMany");
+    // What is absent does not count when it is doubled.
+    let padded = format!("&token=&token=null{query}&token");
+    assert_eq!(read(&tokens, &padded, None), "the-session-id");
+    assert_eq!(read(&tokens, "&token=&token", None), "NoToken");
+}
+
+#[test]
+fn a_bearer_token_comes_between_them_and_only_when_it_is_ours() {
+    let tokens = tokens();
+    let good = tokens.issue(&id()).unwrap();
+    let stale = sealed(&tokens, &claims(1000, 1060));
+    let other_key = EncryptedToken::new("token", &Keyring::new(key(2))).unwrap();
+    let other_key = other_key.issue(&id()).unwrap();
+    let read = |fields: &[&str], query: &str, auth: Option<&str>| {
+        let mut parts = parts(query);
+        for field in fields {
+            let field = http::HeaderValue::from_str(field).unwrap();
+            parts.headers.append("authorization", field);
+        }
+        let payload = AuthPayload::from(json!({ "token": auth }));
+        let handshake = Handshake::from_parts(&parts)
+            .with_namespace("/")
+            .with_auth(&payload);
+        match tokens.extract(&handshake) {
+            Ok(id) => id.expose().to_owned(),
+            Err(ExtractError::Invalid(invalid)) => format!("{invalid:?}"),
+            Err(other) => format!("{other:?}"),
+        }
+    };
+    let (ours, expired) = (format!("Bearer {good}"), format!("bearer  {stale} "));
+    assert_eq!(read(&[&ours], "", None), "the-session-id");
+    assert_eq!(read(&[&expired], "", None), "Expired");
+    assert_eq!(
+        read(&[&expired], &format!("&token={good}"), None),
+        "Expired"
+    );
+    assert_eq!(read(&[&ours], "&token=forged", None), "the-session-id");
+    assert_eq!(read(&[&expired], "", Some(&good)), "the-session-id");
+    assert_eq!(read(&[&ours], "", Some(&stale)), "Expired");
+    assert_eq!(read(&[&ours, &ours], "", None), "TooMany");
+    assert_eq!(read(&[&ours, "Basic eA=="], "", None), "TooMany");
+    for foreign in [
+        "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+        &format!("Bearer {other_key}"),
+        &format!("Bearer {good}="),
+        &format!("Bearer {}", good.replacen('A', "B", 1)),
+        &format!("Bearer {}", &good[..40]),
+        "Bearer",
+        "Bearer ",
+        "Bearer null",
+        &format!("Basic {good}"),
+        &format!("Bearer{good}"),
+        &good,
+    ] {
+        assert_eq!(read(&[foreign], "", None), "NoToken", "{foreign}");
+        let query = format!("&token={good}");
+        assert_eq!(read(&[foreign], &query, None), "the-session-id");
+    }
+    // It names our key, so it is ours, and forged.
+    let mut forged = good.clone();
+    forged.replace_range(60..61, if &good[60..61] == "x" { "y" } else { "x" });
+    assert_eq!(
+        read(&[&format!("Bearer {forged}")], "", None),
+        "NotAuthentic"
+    );
+}
+
+#[test]
+fn every_authentic_token_is_presented() {
+    let tokens = tokens();
+    let issue = |id: &str| tokens.issue(&id.parse().unwrap()).unwrap();
+    let mut parts = parts(&format!("&token={}", issue("query")));
+    let bearer = format!("Bearer {}", issue("bearer"));
+    parts
+        .headers
+        .append("authorization", bearer.parse().unwrap());
+    let payload = AuthPayload::from(json!({ "token": issue("auth") }));
+    let handshake = Handshake::from_parts(&parts).with_auth(&payload);
+    let presented = |handshake: &Handshake<'_>| {
+        let ids = tokens.presented(handshake);
+        let ids: Vec<_> = ids.iter().map(|id| id.expose().to_owned()).collect();
+        ids.join(" ")
+    };
+    assert_eq!(
+        presented(&handshake.with_namespace("/")),
+        "auth bearer query"
+    );
+    assert_eq!(presented(&handshake), "", "not on ordinary HTTP");
+    // Bad ones and repeated ones add nothing.
+    let payload = AuthPayload::from(json!({ "token": "forged" }));
+    assert_eq!(
+        presented(&handshake.with_namespace("/").with_auth(&payload)),
+        "bearer query"
+    );
+    let payload = AuthPayload::from(json!({ "token": issue("query") }));
+    assert_eq!(
+        presented(&handshake.with_namespace("/").with_auth(&payload)),
+        "query bearer"
+    );
+    // An expired one counts for a transport that goes on, and for nothing else.
+    let payload = AuthPayload::from(json!({ "token": sealed(&tokens, &claims(1000, 1060)) }));
+    let handshake = handshake.with_auth(&payload);
+    assert_eq!(presented(&handshake.with_namespace("/")), "bearer query");
+    assert_eq!(
+        presented(&handshake.at(Stage::Continuing)),
+        "the-session-id bearer query"
+    );
 }
 
 #[test]
@@ -134,8 +239,32 @@ fn only_the_canonical_text_is_accepted() {
     assert_opens(&tokens, &format!("{token}="), "Malformed");
     assert_opens(&tokens, &format!(" {token}"), "Malformed");
     assert_opens(&tokens, &format!("{token}\n"), "Malformed");
-    let escaped = format!("&token=%{:02X}{}", token.as_bytes()[0], &token[1..]);
-    assert_eq!(read(&tokens, &escaped, None), "Malformed");
+    // The query, and nothing else, is percent-decoded once.
+    let escape = |text: &str| {
+        let escapes: Vec<_> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        escapes.concat()
+    };
+    let once = escape(&token);
+    assert_eq!(
+        read(&tokens, &format!("&token={once}"), None),
+        "the-session-id"
+    );
+    assert_opens(&tokens, &once, "Malformed");
+    let first = format!("%{:02x}{}", token.as_bytes()[0], &token[1..]);
+    assert_eq!(
+        read(&tokens, &format!("&token={first}"), None),
+        "the-session-id"
+    );
+    let twice = first.replace('%', "%25");
+    assert_eq!(read(&tokens, &format!("&token={twice}"), None), "Malformed");
+    for broken in ["%", "%2", "%zz", "%FF", "%C3%A9"] {
+        assert_eq!(
+            read(&tokens, &format!("&token={token}{broken}"), None),
+            "Malformed"
+        );
+    }
+    let long = format!("&token={}", "%41".repeat(wire::MAX_CHARS + 1));
+    assert_eq!(read(&tokens, &long, None), "TooLarge");
     assert_eq!(
         read(&tokens, &format!("&token=+{token}"), None),
         "Malformed"
@@ -302,19 +431,45 @@ fn when_a_transport_goes_on_the_time_does_not_matter_and_all_else_does() {
 
 #[test]
 fn lifetimes_are_bounded_where_they_are_issued() {
-    let tokens = tokens().max_lifetime(Duration::from_secs(90));
+    let tokens = tokens().max_lifetime(Duration::from_secs(90)).unwrap();
     let with = |seconds| {
         let options = TokenOptions::new().lifetime(Duration::from_secs(seconds));
         tokens.issue_with(&id(), options)
     };
     assert!(with(90).is_ok());
     assert!(matches!(with(91), Err(IssueTokenError::LifetimeTooLong)));
-    assert_opens(&tokens, &with(0).unwrap(), "the-session-id");
-    let long = tokens.clone().lifetime(Duration::from_mins(2));
-    assert_opens(&long, &long.issue(&id()).unwrap(), "the-session-id");
-    assert_opens(&tokens, &long.issue(&id()).unwrap(), "LifetimeTooLong");
-    let never = tokens.clone().lifetime(Duration::MAX);
+    assert!(matches!(with(0), Err(IssueTokenError::LifetimeZero)));
+    let options = TokenOptions::new().lifetime(Duration::from_millis(1));
+    let short = tokens.issue_with(&id(), options).unwrap();
+    assert_opens(&tokens, &short, "the-session-id");
+    let never = self::tokens().lifetime(Duration::MAX).unwrap();
     assert_opens(&never, &never.issue(&id()).unwrap(), "the-session-id");
+    assert_opens(&tokens, &never.issue(&id()).unwrap(), "LifetimeTooLong");
+}
+
+#[test]
+fn a_default_lifetime_yields_to_one_that_is_set() {
+    let seconds = Duration::from_secs;
+    let short = tokens().max_lifetime(seconds(10)).unwrap();
+    assert_eq!(short.lifetimes.issued(), seconds(10));
+    assert_opens(&short, &short.issue(&id()).unwrap(), "the-session-id");
+    let long = tokens().lifetime(seconds(7200)).unwrap();
+    assert_opens(&long, &long.issue(&id()).unwrap(), "the-session-id");
+    assert_eq!(tokens().lifetimes.max(), seconds(3600));
+}
+
+#[test]
+fn lifetimes_that_are_zero_or_contradict_are_refused_in_either_order() {
+    let (short, long) = (Duration::from_secs(10), Duration::from_secs(20));
+    let zero = Err(TokenConfigError::LifetimeZero);
+    assert_eq!(tokens().lifetime(Duration::ZERO).map(drop), zero);
+    assert_eq!(tokens().max_lifetime(Duration::ZERO).map(drop), zero);
+    let too_long = Err(TokenConfigError::LifetimeTooLong);
+    let lifetime_last = tokens().max_lifetime(short).unwrap().lifetime(long);
+    assert_eq!(lifetime_last.map(drop), too_long);
+    let max_last = tokens().lifetime(long).unwrap().max_lifetime(short);
+    assert_eq!(max_last.map(drop), too_long);
+    assert!(tokens().lifetime(long).unwrap().max_lifetime(long).is_ok());
 }
 
 #[test]

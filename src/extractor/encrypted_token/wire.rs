@@ -16,19 +16,20 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::xaes::{NONCE_LEN, TAG_LEN};
 use crate::{extractor::InvalidCredential, id::SessionId};
 
 pub(super) const VERSION: u8 = 1;
 pub(super) const KEY_ID_LEN: usize = 4;
+pub(super) const NONCE_LEN: usize = 24;
+pub(super) const TAG_LEN: usize = 16;
 const HEAD_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
 const TIME_LEN: usize = 8;
 pub(super) const MAX_NAMESPACE_LEN: usize = u8::MAX as usize;
 const MAX_PLAINTEXT_LEN: usize = 2 * TIME_LEN + 1 + MAX_NAMESPACE_LEN + 1 + SessionId::MAX_LEN;
 const MAX_LEN: usize = HEAD_LEN + MAX_PLAINTEXT_LEN + TAG_LEN;
-/// No longer text is looked at.
+/// Maximum length of a text that is decoded.
 pub(super) const MAX_CHARS: usize = (MAX_LEN * 4).div_ceil(3);
-/// What the decoder wants to have room for, whole groups of three bytes.
+/// Room that the decoder needs: whole groups of three bytes.
 const DECODED_LEN: usize = MAX_CHARS.div_ceil(4) * 3;
 
 /// A token taken apart, still encrypted.

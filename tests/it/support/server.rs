@@ -88,6 +88,13 @@ impl SessionIdExtractor for DynExtractor {
     ) -> Result<SessionId, socketioxide_session::extractor::ExtractError> {
         self.0.extract(handshake)
     }
+
+    fn presented(
+        &self,
+        handshake: &socketioxide_session::extractor::Handshake<'_>,
+    ) -> Vec<SessionId> {
+        self.0.presented(handshake)
+    }
 }
 
 impl Setup {
@@ -193,7 +200,8 @@ impl Setup {
         log::capture();
         let cookie = SignedCookie::new("sid", &self.keys)
             .unwrap()
-            .insecure_http();
+            .insecure_http()
+            .unwrap();
         let token = EncryptedToken::new("token", &self.keys).unwrap();
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let (store, faults) = FaultyStore::new(store);

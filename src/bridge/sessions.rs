@@ -1,0 +1,216 @@
+//! What applications do with sessions, and the admission of sockets.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{error::CreateError, lookup::refused, session_bridge::SessionBridge};
+use crate::{
+    extractor::Handshake,
+    id::SessionId,
+    live::{Attachment, Disconnect, EndReason, LiveSocket, LoadError, Seat, UpdateError},
+    rejection::SessionRejection,
+    session::Session,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// Maximum number of ids tried for a new session. A random id of 128 bits is never taken.
+const CREATE_ATTEMPTS: usize = 3;
+
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Finds the session of a handshake.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the store fails. The rejection is logged, and passed to the
+    /// [hook](super::SessionBridgeBuilder::on_rejection).
+    pub async fn resolve(&self, handshake: &Handshake<'_>) -> Result<Session<T>, SessionRejection> {
+        let session = self
+            .find(handshake)
+            .await
+            .inspect_err(|rejection| self.report(rejection, handshake))?;
+        Ok(session)
+    }
+
+    /// As [`resolve`](Self::resolve); the caller decides whether a rejection is one.
+    pub(crate) async fn find(
+        &self,
+        handshake: &Handshake<'_>,
+    ) -> Result<Session<T>, SessionRejection> {
+        let view = self.look_up(handshake).await?;
+        let session = Session::new(self.inner.live.clone(), view);
+        session.used();
+        Ok(session)
+    }
+
+    /// The session with this id; `None` when it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When its record can't be decoded, or the store fails.
+    pub async fn get(&self, id: &SessionId) -> Result<Option<Session<T>>, StoreError> {
+        match self.inner.live.resolve(id).await {
+            Ok(view) => Ok(Some(Session::new(self.inner.live.clone(), view))),
+            Err(LoadError::NotFound | LoadError::Revoked) => Ok(None),
+            Err(LoadError::Unreadable(error) | LoadError::Store(error)) => Err(error),
+        }
+    }
+
+    // --- Creating and ending ----------------------------------------------------------------------
+
+    /// Creates a session that lives for the bridge's [`ttl`](super::SessionBridgeBuilder::ttl).
+    ///
+    /// At a login, use [`sign_in`](Self::sign_in), which ends the session that the client had.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or the operating system returns no randomness.
+    pub async fn create(&self, data: T) -> Result<Session<T>, StoreError>
+    where
+        T: Clone,
+    {
+        let ttl = self.inner.live.config().ttl_of(&data);
+        self.create_new(data, ttl).await
+    }
+
+    /// Creates a session that lives for `ttl`. (Activity extends it to the bridge's `ttl`.)
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub async fn create_for(&self, data: T, ttl: Duration) -> Result<Session<T>, StoreError>
+    where
+        T: Clone,
+    {
+        let ttl = self.inner.live.config().capped(ttl, &data);
+        self.create_new(data, ttl).await
+    }
+
+    async fn create_new(&self, data: T, ttl: Duration) -> Result<Session<T>, StoreError>
+    where
+        T: Clone,
+    {
+        for _ in 0..CREATE_ATTEMPTS {
+            let created = self
+                .inner
+                .live
+                .create(&new_id()?, data.clone(), ttl)
+                .await?;
+            if let Some(view) = created {
+                return Ok(Session::new(self.inner.live.clone(), view));
+            }
+        }
+        let why = "every new session id was taken";
+        Err(StoreError::new(StoreErrorKind::Other, why))
+    }
+
+    /// Creates a session with an id of the application's, such as the `sid` or `jti` of an identity
+    /// provider, that lives for `ttl`.
+    ///
+    /// Such ids are no secrets, so they belong into signed or encrypted credentials only. An id is to
+    /// be used once: a credential that was issued for an ended session would be good again.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`](CreateError::Taken) when a session of this id exists, or its deletion is owed here;
+    /// else when the store fails.
+    pub async fn create_with_id(
+        &self,
+        id: &SessionId,
+        data: T,
+        ttl: Duration,
+    ) -> Result<Session<T>, CreateError> {
+        if self.inner.live.is_owed(id) {
+            return Err(CreateError::Taken);
+        }
+        let ttl = self.inner.live.config().capped(ttl, &data);
+        let created = self.inner.live.create(id, data, ttl).await?;
+        let view = created.ok_or(CreateError::Taken)?;
+        Ok(Session::new(self.inner.live.clone(), view))
+    }
+
+    /// Gives a session a new id, and returns a handle on it: after a change of rights, so that an id
+    /// which another party knew before is worth nothing.
+    ///
+    /// The sockets of the old id end as [`Rotated`](EndReason::Rotated): no handler with a session
+    /// runs for them from now on, and they are disconnected after a second. In an HTTP handler, use
+    /// [`rotate_for`](Self::rotate_for), which waits for the answer with the new credential instead.
+    ///
+    /// # Errors
+    ///
+    /// When the session has ended, or the store fails. After a failure of the store, the session may
+    /// be gone.
+    pub async fn rotate(&self, session: &Session<T>) -> Result<Session<T>, UpdateError> {
+        self.rotate_at(session, Disconnect::later()).await
+    }
+
+    pub(crate) async fn rotate_at(
+        &self,
+        session: &Session<T>,
+        when: Disconnect,
+    ) -> Result<Session<T>, UpdateError> {
+        let new = new_id()?;
+        let view = self.inner.live.rotate(session.view(), &new, when).await?;
+        self.inner.transports.replaced(session.id(), &new);
+        Ok(Session::new(self.inner.live.clone(), view))
+    }
+
+    /// Ends a session by its id, without loading it, as [`Session::end`] does.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; see [`Session::end`].
+    pub async fn end(&self, id: &SessionId) -> Result<(), StoreError> {
+        let ended = self
+            .inner
+            .live
+            .end_by_id(id, EndReason::Deleted, Disconnect::Now);
+        ended.await
+    }
+
+    /// Ends a session that another one replaces. The deletion is owed if it fails.
+    pub(crate) async fn replace(
+        &self,
+        old: &SessionId,
+        new: &SessionId,
+        when: Disconnect,
+    ) -> Result<(), StoreError> {
+        self.inner.transports.replaced(old, new);
+        self.inner.live.replace(old, when).await
+    }
+
+    /// The session that an earlier sign-in of the same user created from the same presented id.
+    pub(crate) fn double_click(
+        &self,
+        presented: &SessionId,
+        new: &Session<T>,
+    ) -> Option<SessionId> {
+        let user = self.inner.live.store().user_id(new.data())?;
+        self.inner.sign_ins.record(presented, &user, new.id())
+    }
+
+    /// Loads and [verifies](super::SessionBridgeBuilder::verify) all live sessions of this node now, and
+    /// returns when that is done. Sessions that are gone or refused end.
+    pub async fn revalidate(&self) {
+        self.inner.live.revalidate().await;
+    }
+
+    // --- Sockets ----------------------------------------------------------------------------------
+
+    /// Admits a socket: identified, attached, and its session known to exist.
+    pub(crate) async fn admit(
+        &self,
+        handshake: &Handshake<'_>,
+        socket: Arc<dyn LiveSocket>,
+    ) -> Result<Attachment<T>, SessionRejection> {
+        let id = self.identify(handshake).await?;
+        let admitted = self.inner.live.admit(&id, socket).await;
+        admitted.map_err(|error| refused(&id, error))
+    }
+
+    pub(crate) async fn succeed(&self, seat: &Seat) {
+        self.inner.live.succeed(seat).await;
+    }
+}
+
+fn new_id() -> Result<SessionId, StoreError> {
+    SessionId::generate().map_err(|error| StoreError::new(StoreErrorKind::Other, error))
+}

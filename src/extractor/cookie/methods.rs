@@ -1,0 +1,165 @@
+//! The methods that every kind of cookie has.
+
+/// Implements the methods that configure a cookie, and those that remove it, for a type that has a
+/// field `carrier: CookieCarrier`.
+macro_rules! cookie_methods {
+    ($kind:ty) => {
+        impl $kind {
+            /// The origins that may use this cookie; by default, the request's own only. It replaces
+            /// what [`allow_origin`](Self::allow_origin) has allowed before.
+            #[must_use]
+            pub fn origin_policy(mut self, policy: $crate::extractor::OriginPolicy) -> Self {
+                self.carrier.set_origin_policy(policy);
+                self
+            }
+
+            /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
+            /// [`OriginPolicy::allow_origin`](crate::extractor::OriginPolicy::allow_origin).
+            ///
+            /// # Errors
+            ///
+            /// When the text is no origin, or is one that must not be allowed.
+            pub fn allow_origin(
+                mut self,
+                origin: &str,
+            ) -> Result<Self, $crate::extractor::OriginError> {
+                let policy = self.carrier.origin_policy().clone().allow_origin(origin)?;
+                self.carrier.set_origin_policy(policy);
+                Ok(self)
+            }
+
+            /// Sends the cookie to the hosts of this domain, as in `example.com`; by default, only to
+            /// the host that issued it. Every host of the domain can read it, and can set one of
+            /// the same name.
+            ///
+            /// # Errors
+            ///
+            /// When the text is no domain, or the name begins with `__Host-`.
+            pub fn domain(
+                mut self,
+                domain: &str,
+            ) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_domain(domain)?;
+                Ok(self)
+            }
+
+            /// Sends the cookie with requests below this path only; by default, `/`. It does not
+            /// protect the cookie from pages of other paths.
+            ///
+            /// # Errors
+            ///
+            /// When the text is no path, or the name begins with `__Host-` and the path is not `/`.
+            pub fn path(
+                mut self,
+                path: &str,
+            ) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_path(path)?;
+                Ok(self)
+            }
+
+            /// The attribute `SameSite`; by default, `Lax`. Use `None` for pages of another site, such
+            /// as an embedded frame, and [allow](Self::allow_origin) their origin.
+            ///
+            /// # Errors
+            ///
+            /// When it is `None` and the cookie is not `Secure`.
+            pub fn same_site(
+                mut self,
+                same_site: ::cookie::SameSite,
+            ) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_same_site(same_site)?;
+                Ok(self)
+            }
+
+            /// Keeps a separate cookie for each site that embeds the page (`Partitioned`).
+            ///
+            /// # Errors
+            ///
+            /// When the cookie is not `Secure`.
+            pub fn partitioned(mut self) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_partitioned()?;
+                Ok(self)
+            }
+
+            /// Keeps the cookie for this long, also after the browser was closed; by default, until it
+            /// is closed. Whole seconds, rounded down. The lifetime of the session itself is the
+            /// store's.
+            ///
+            /// # Errors
+            ///
+            /// When it is less than a second, which would remove the cookie.
+            pub fn max_age(
+                mut self,
+                max_age: std::time::Duration,
+            ) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_max_age(max_age)?;
+                Ok(self)
+            }
+
+            /// Issues the cookie without `Secure`, so that browsers send it over plain http, where
+            /// anyone on the way can read it and take over the session. For development only; an
+            /// application behind a proxy that speaks https does not need it. Pages of plain http then
+            /// count as the request's own origin.
+            ///
+            /// # Errors
+            ///
+            /// When the name begins with `__Host-` or `__Secure-`, or with `SameSite=None` or
+            /// `Partitioned`: browsers drop such a cookie without a word.
+            pub fn insecure_http(mut self) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.set_insecure()?;
+                Ok(self)
+            }
+
+            /// Also removes the cookie where an earlier version of the application issued it: with
+            /// this Domain (`None`: without one) and this Path. See
+            /// [`removal_headers`](Self::removal_headers).
+            ///
+            /// # Errors
+            ///
+            /// When the domain or the path is none, or can't be with the prefix `__Host-`.
+            pub fn former_scope(
+                mut self,
+                domain: Option<&str>,
+                path: &str,
+            ) -> Result<Self, $crate::extractor::CookieConfigError> {
+                self.carrier.add_former_scope(domain, path)?;
+                Ok(self)
+            }
+
+            /// The cookie's name.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                self.carrier.name()
+            }
+
+            /// [`issue`](Self::issue) as the value of a `Set-Cookie` field.
+            #[must_use]
+            pub fn issue_header(&self, id: &$crate::SessionId) -> ::http::HeaderValue {
+                $crate::extractor::cookie::carrier::header(&self.issue(id))
+            }
+
+            /// The cookie that makes a browser forget the session.
+            #[must_use]
+            pub fn removal(&self) -> ::cookie::Cookie<'static> {
+                self.carrier.removal()
+            }
+
+            /// [`removal`](Self::removal) as the value of a `Set-Cookie` field.
+            #[must_use]
+            pub fn removal_header(&self) -> ::http::HeaderValue {
+                $crate::extractor::cookie::carrier::header(&self.removal())
+            }
+
+            /// The values of the `Set-Cookie` fields that remove the cookie from all [former
+            /// scopes](Self::former_scope), then the current one. Browsers tell cookies apart by
+            /// name, Domain and Path, so a cookie stays until it is removed with its own. At a login,
+            /// append them before [`issue_header`](Self::issue_header).
+            #[must_use]
+            pub fn removal_headers(&self) -> Vec<::http::HeaderValue> {
+                self.carrier.removal_headers()
+            }
+        }
+    };
+}
+
+pub(crate) use cookie_methods;

@@ -1,0 +1,42 @@
+//! Why an origin is refused.
+
+/// Why the origin of a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForbiddenReason {
+    /// The `Origin` is neither the request's own nor an allowed one.
+    #[error("the Origin is foreign")]
+    ForeignOrigin,
+    /// The `Origin` is the request's own host over plain http, for a cookie or a request of https.
+    #[error("the Origin is a page of plain http")]
+    InsecureOrigin,
+    /// The `Origin` is `null`: a sandboxed page, or one that hides where it comes from.
+    #[error("the Origin is null")]
+    NullOrigin,
+    /// The `Origin` is `file://`: any local file.
+    #[error("the Origin is a local file")]
+    LocalFile,
+    /// The request has more than one `Origin` field.
+    #[error("there is more than one Origin")]
+    SeveralOrigins,
+    /// The `Origin` field holds no origin.
+    #[error("the Origin is malformed")]
+    MalformedOrigin,
+    /// `Sec-Fetch-Site` is `cross-site`: a page of another site made the request.
+    #[error("Sec-Fetch-Site is cross-site")]
+    CrossSite,
+    /// A Socket.IO request of a sibling page (`Sec-Fetch-Site: same-site`) without an `Origin`.
+    #[error("Sec-Fetch-Site is same-site and there is no Origin")]
+    SameSiteWithoutOrigin,
+    /// A custom extractor refused the request.
+    #[error("refused by the extractor")]
+    Other,
+}
+
+/// The text given to [`OriginPolicy::allow_origin`](super::OriginPolicy::allow_origin) can't be
+/// allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{origin:?} is not an origin such as https://app.example.com")]
+pub struct OriginError {
+    pub(super) origin: String,
+}
