@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Environment: `PORT` (3000; 0 picks one), `SESSION_KEY` (32 bytes in base64; random when unset),
-//! `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE` (when set, who has no session gets no transport).
+//! `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE` (when set, clients without a session get no transport), `COOKIE_DOMAIN` and
+//! `ALLOW_ORIGIN` (for pages on another host).
 //! With `--features redis` also `REDIS_URL`, for several processes that share their sessions.
 
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
@@ -14,8 +15,9 @@ use axum::{
     Form, Json, Router,
     extract::State,
     http::{
-        StatusCode,
+        HeaderValue, StatusCode,
         header::{CACHE_CONTROL, SET_COOKIE},
+        request::Parts,
     },
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -30,9 +32,10 @@ use socketioxide::{
 };
 use socketioxide_session::{
     EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionIdExtractor, SessionStore, SignedCookie, StoreError, UpdateError,
+    SessionBridge, SessionIdExtractor, SessionStore, SignedCookie, http::SignInError,
 };
 use tokio::net::TcpListener;
+use tower_http::cors::CorsLayer;
 use tracing_subscriber::EnvFilter;
 
 /// What a session holds.
@@ -59,7 +62,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let keys = keys()?;
     // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
-    let cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
+    let mut cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
+    // For pages on another host than the sockets.
+    if let Ok(domain) = env::var("COOKIE_DOMAIN") {
+        cookie = cookie.domain(domain)?;
+    }
+    let mut cors = CorsLayer::new().allow_credentials(true);
+    if let Ok(origin) = env::var("ALLOW_ORIGIN") {
+        cookie = cookie.allow_origin(&origin)?;
+        cors = cors.allow_origin(origin.parse::<HeaderValue>()?);
+    }
     tracing::warn!("plain http: the cookie is issued without `Secure`");
     let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?)?;
 
@@ -85,6 +97,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(socket_layer)
         // Last, so that it is outermost and sees every request first.
         .layer(session_layer)
+        .layer(cors)
         .with_state(App {
             sessions,
             cookie,
@@ -93,7 +106,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    #[allow(clippy::print_stdout, reason = "the one line for whoever started it")]
+    #[allow(clippy::print_stdout, reason = "the one line on standard output")]
     {
         println!("listening on http://{}", listener.local_addr()?);
     }
@@ -128,31 +141,26 @@ struct Login {
 
 async fn login(
     State(app): State<App>,
-    session: Option<Session<User>>,
+    parts: Parts,
     Form(Login { name }): Form<Login>,
-) -> Result<Response, UpdateError> {
+) -> Result<Response, SignInError> {
     if name.trim().is_empty() {
         return Ok(StatusCode::BAD_REQUEST.into_response());
     }
-    let session = match session {
-        // A session that was there before the login gets a new id: whoever else knows the old one,
-        // or planted it, is left with nothing.
-        Some(old) => {
-            let session = app.sessions.rotate(&old).await?;
-            session.update(|user| user.name.clone_from(&name)).await?
-        }
-        None => app.sessions.create(User { name, visits: 0 }).await?,
-    };
+    // Ends the session that the browser had, if any, and creates a new one.
+    let session = app
+        .sessions
+        .sign_in(&parts, User { name, visits: 0 })
+        .await?;
     let cookie = app.cookie.issue_header(session.id());
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
-async fn logout(
-    State(app): State<App>,
-    session: Option<Session<User>>,
-) -> Result<impl IntoResponse, StoreError> {
-    if let Some(session) = session {
-        session.end().await?; // its sockets are gone, on every node
+async fn logout(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, SignInError> {
+    match app.sessions.sign_out(&parts).await {
+        // The sockets here are gone, and the deletion will be retried.
+        Err(SignInError::Store(error)) => tracing::error!(%error, "a logout is not stored yet"),
+        done => drop(done?),
     }
     Ok((
         [(SET_COOKIE, app.cookie.removal_header())],
@@ -184,15 +192,13 @@ async fn issue_token(
 async fn on_connect(socket: SocketRef, mut session: Session<User>) {
     socket.emit("session", session.data()).ok();
 
-    // Whoever changes the session, this client sees it.
+    // Pushes every change of the session to the client. It ends with the socket.
     let client = socket.clone();
-    let pushes = tokio::spawn(async move {
+    tokio::spawn(async move {
         while session.changed().await.is_ok() {
             client.emit("session", session.data()).ok();
         }
-    })
-    .abort_handle();
-    socket.on_disconnect(async move || pushes.abort());
+    });
 
     socket.on("whoami", async |session: Session<User>, ack: AckSender| {
         ack.send(session.data()).ok();
@@ -213,7 +219,7 @@ async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) 
     };
 }
 
-/// The last word to a client before it is disconnected.
+/// Tells a client why it is about to be disconnected.
 fn say_why(socket: SocketRef, reason: EndReason) {
     socket.emit("ended", reason.as_str()).ok();
 }

@@ -6,7 +6,7 @@
 //!
 //! It serves the same as the axum example, with the same environment: `PORT` (3000; 0 picks one),
 //! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE`
-//! (when set, who has no session gets no transport).
+//! (when set, clients without a session get no transport).
 
 use std::{convert::Infallible, env, error::Error, net::SocketAddr, pin::pin, time::Duration};
 
@@ -32,7 +32,7 @@ use socketioxide::{
 };
 use socketioxide_session::{
     EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionIdExtractor, SessionRejection, SignedCookie,
+    SessionBridge, SessionIdExtractor, SessionRejection, SignedCookie, http::SignInError,
 };
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    #[allow(clippy::print_stdout, reason = "the one line for whoever started it")]
+    #[allow(clippy::print_stdout, reason = "the one line on standard output")]
     {
         println!("listening on http://{}", listener.local_addr()?);
     }
@@ -167,21 +167,19 @@ async fn login(app: &App, parts: &Parts, body: Incoming) -> Result<Answer, Sessi
     if name.trim().is_empty() {
         return Ok(status(StatusCode::BAD_REQUEST));
     }
-    let session = match optional(app.sessions.from_request(parts).await)? {
-        // A session that was there before the login gets a new id: whoever else knows the old one,
-        // or planted it, is left with nothing.
-        Some(old) => {
-            let session = app.sessions.rotate(&old).await?;
-            session.update(|user| user.name.clone_from(&name)).await?
-        }
-        None => app.sessions.create(User { name, visits: 0 }).await?,
-    };
+    // Ends the session that the browser had, if any, and creates a new one.
+    let session = app
+        .sessions
+        .sign_in(parts, User { name, visits: 0 })
+        .await?;
     Ok(home_with_cookie(app.cookie.issue_header(session.id())))
 }
 
 async fn logout(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
-    if let Some(session) = optional(app.sessions.from_request(parts).await)? {
-        session.end().await?; // its sockets are gone, on every node
+    match app.sessions.sign_out(parts).await {
+        // The sockets here are gone, and the deletion will be retried.
+        Err(SignInError::Store(error)) => tracing::error!(%error, "a logout is not stored yet"),
+        done => drop(done?),
     }
     Ok(home_with_cookie(app.cookie.removal_header()))
 }
@@ -204,17 +202,6 @@ async fn issue_token(app: &App, parts: &Parts) -> Result<Answer, SessionRejectio
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
-}
-
-/// No session is fine; a foreign origin and a store that fails are not.
-fn optional(
-    session: Result<Session<User>, SessionRejection>,
-) -> Result<Option<Session<User>>, SessionRejection> {
-    match session {
-        Ok(session) => Ok(Some(session)),
-        Err(rejection) if rejection.status() == StatusCode::UNAUTHORIZED => Ok(None),
-        Err(rejection) => Err(rejection),
-    }
 }
 
 fn status(status: StatusCode) -> Answer {
@@ -243,15 +230,13 @@ fn home_with_cookie(cookie: HeaderValue) -> Answer {
 async fn on_connect(socket: SocketRef, mut session: Session<User>) {
     socket.emit("session", session.data()).ok();
 
-    // Whoever changes the session, this client sees it.
+    // Pushes every change of the session to the client. It ends with the socket.
     let client = socket.clone();
-    let pushes = tokio::spawn(async move {
+    tokio::spawn(async move {
         while session.changed().await.is_ok() {
             client.emit("session", session.data()).ok();
         }
-    })
-    .abort_handle();
-    socket.on_disconnect(async move || pushes.abort());
+    });
 
     socket.on("whoami", async |session: Session<User>, ack: AckSender| {
         ack.send(session.data()).ok();
@@ -272,7 +257,7 @@ async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) 
     };
 }
 
-/// The last word to a client before it is disconnected.
+/// Tells a client why it is about to be disconnected.
 fn say_why(socket: SocketRef, reason: EndReason) {
     socket.emit("ended", reason.as_str()).ok();
 }

@@ -62,6 +62,7 @@
 
 mod blocking;
 pub mod bridge;
+mod causes;
 pub mod extractor;
 mod handshake;
 pub mod http;

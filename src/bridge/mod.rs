@@ -9,7 +9,9 @@ mod session_bridge;
 mod sessions;
 mod sign_ins;
 mod transports;
+mod users;
 
 pub use builder::SessionBridgeBuilder;
 pub use error::{BridgeConfigError, CreateError};
 pub use session_bridge::SessionBridge;
+pub use users::EndSessionsError;

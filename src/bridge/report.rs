@@ -1,9 +1,8 @@
 //! Rejections in the log and in the application's hook.
 
-use std::fmt;
-
 use super::session_bridge::SessionBridge;
 use crate::{
+    causes::Causes,
     extractor::OriginPolicy,
     handshake::{Handshake, Stage},
     rejection::SessionRejection,
@@ -70,20 +69,5 @@ fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
             tracing::debug!(code, cause, session, namespace, "session rejected");
         }
         _ => tracing::info!(code, cause, session, namespace, "session rejected"),
-    }
-}
-
-/// An error and what caused it, in one line.
-struct Causes<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
     }
 }

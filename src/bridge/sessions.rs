@@ -193,6 +193,36 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         self.inner.live.revalidate().await;
     }
 
+    /// Prepares the end of the process: refuses new admissions as `STORE_ERROR`, makes the touches and
+    /// deletions that are owed, and returns the number of deletions that are left after `within`, which
+    /// is logged, too.
+    ///
+    /// Then close the server with `io.close()`. Clients see `transport close` and connect again by
+    /// themselves, to another node.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use socketioxide::SocketIo;
+    /// use socketioxide_session::SessionBridge;
+    ///
+    /// async fn stop(sessions: SessionBridge<String>, io: SocketIo) {
+    ///     tokio::signal::ctrl_c().await.ok();
+    ///     sessions.shutdown(Duration::from_secs(2)).await;
+    ///     io.close().await;
+    /// }
+    /// # let _ = stop;
+    /// ```
+    pub async fn shutdown(&self, within: Duration) -> usize {
+        let left = self.inner.live.shut_down(within).await;
+        if left > 0 {
+            tracing::error!(
+                deletions = left,
+                "ended sessions are not deleted at shutdown"
+            );
+        }
+        left
+    }
+
     // --- Sockets ----------------------------------------------------------------------------------
 
     /// Admits a socket: identified, attached, and its session known to exist.

@@ -9,9 +9,10 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use super::refusal::refusal;
+use super::{refusal::refusal, sign_in::SignInError};
 use crate::{
     bridge::SessionBridge,
+    causes::Causes,
     live::UpdateError,
     rejection::SessionRejection,
     request::LayeredRequest,
@@ -127,6 +128,16 @@ impl IntoResponse for StoreError {
     }
 }
 
+/// `FORBIDDEN` with 403, or `STORE_ERROR` with 503, whose cause is logged.
+impl IntoResponse for SignInError {
+    fn into_response(self) -> Response {
+        if matches!(self, Self::Store(_)) {
+            log_unavailable(&self);
+        }
+        SessionRejection::from(self).into_response()
+    }
+}
+
 /// `NO_SESSION` with 401 when the session is gone, else `STORE_ERROR` with 503, and the cause is
 /// logged.
 impl IntoResponse for UpdateError {
@@ -139,5 +150,5 @@ impl IntoResponse for UpdateError {
 }
 
 fn log_unavailable(error: &(dyn Error + 'static)) {
-    tracing::error!(error, "a handler answers 503");
+    tracing::error!(error = %Causes(error), "a handler answers 503");
 }

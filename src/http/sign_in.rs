@@ -4,6 +4,7 @@ use http::request::Parts;
 
 use crate::{
     bridge::SessionBridge,
+    causes::Causes,
     extractor::{ForbiddenReason, Handshake},
     id::SessionId,
     live::{Disconnect, UpdateError},
@@ -27,6 +28,15 @@ pub enum SignInError {
     /// node all the same, and the deletion is retried.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<SignInError> for SessionRejection {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Forbidden(reason) => Self::Forbidden(reason),
+            SignInError::Store(error) => Self::StoreError(error),
+        }
+    }
 }
 
 /// What a [`sign_out`](SessionBridge::sign_out) did.
@@ -100,10 +110,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let replaced = self.replace(old, session.id(), self.after_answer(parts));
         if let Err(error) = replaced.await {
             // The deletion itself is retried.
-            let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 session = old.fingerprint(),
-                error,
+                error = %Causes(&error),
                 "a replaced session is not deleted yet"
             );
         }

@@ -25,6 +25,7 @@ use super::{
     snapshot::Snapshot,
     socket::LiveSocket,
     state::{Known, Life, Queued, State},
+    throttle::Throttle,
     timers::Timers,
 };
 use crate::{id::SessionId, store::GuardedStore};
@@ -44,9 +45,13 @@ pub(super) struct Core<T> {
     pub(super) timers: Timers<Entry<T>>,
     pub(super) retiring: Retiring,
     pub(super) cold_loads: Semaphore,
+    /// The sessions whose undecodable record was logged.
+    pub(super) unreadable: Throttle,
     /// Wakes the worker.
     pub(super) wake: Arc<Notify>,
     pub(super) worker_runs: AtomicBool,
+    /// Number of touches and retried deletions that the worker is making.
+    pub(super) writes: AtomicUsize,
     /// No new admissions.
     pub(super) shut_down: AtomicBool,
     registry: Arc<Registry<Entry<T>>>,
@@ -67,8 +72,10 @@ impl<T> Core<T> {
             timers: Timers::new(wake.clone()),
             retiring: Retiring::new(),
             cold_loads: Semaphore::new(MAX_COLD_LOADS),
+            unreadable: Throttle::default(),
             wake,
             worker_runs: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
             shut_down: AtomicBool::new(false),
             registry: Registry::new(),
             live_sessions: AtomicUsize::new(0),

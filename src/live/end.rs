@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, state::Life};
 use crate::{
+    causes::Causes,
     id::SessionId,
     store::{StoreError, StoreErrorKind},
 };
@@ -123,7 +124,7 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
         Err(error) => {
             tracing::warn!(
                 session = id.fingerprint(),
-                error = error as &dyn std::error::Error,
+                error = %Causes(error),
                 "an ended session could not be deleted; the deletion will be retried"
             );
             core.owed.failed(id);

@@ -13,8 +13,12 @@ use super::{
     reason::EndReason,
     snapshot::{Snapshot, instant_of},
     state::{Mark, Queued},
+    users,
 };
-use crate::store::{Record, StoreError, StoreErrorKind};
+use crate::{
+    causes::Causes,
+    store::{Record, StoreError, StoreErrorKind},
+};
 
 /// Maximum number of loads that are repeated because the feed broke or came back meanwhile.
 const MAX_REPEATS: u32 = 4;
@@ -154,9 +158,22 @@ async fn fetch<T: Send + Sync + 'static>(
         }),
         Err(error) => {
             let unreadable = matches!(error, LoadError::Unreadable(_));
+            log_unreadable(core, entry, &error);
             let ends = (unreadable && core.config.foreign_records).then_some(EndReason::Unreadable);
             Err(Missing { error, ends })
         }
+    }
+}
+
+fn log_unreadable<T>(core: &Core<T>, entry: &Entry<T>, error: &LoadError) {
+    if let LoadError::Unreadable(error) = error
+        && core.unreadable.allows(&entry.id)
+    {
+        tracing::error!(
+            session = entry.id.fingerprint(),
+            error = %Causes(error),
+            "the stored session can't be decoded"
+        );
     }
 }
 
@@ -246,30 +263,20 @@ fn install_good<T: Send + Sync + 'static>(
         finish(core, entry, EndReason::Expired);
         return Err(LoadError::NotFound);
     }
-    let user = |data: &T| core.store.user_id(data);
-    let changed = match state.snapshot() {
-        None => false,
-        Some(old) if old.revision == snapshot.revision => false,
-        Some(old) => {
-            let old_user = user(&old.data);
-            if old_user.is_some() && old_user != user(&snapshot.data) {
-                drop(state);
-                finish(core, entry, EndReason::UserChanged);
-                return Err(LoadError::NotFound);
-            }
-            true
-        }
-    };
+    let old = state
+        .snapshot()
+        .filter(|old| old.revision != snapshot.revision);
+    let old = old.cloned();
     // The same revision is the same data, which handles may compare by its address.
     let snapshot = match state.snapshot() {
-        Some(old) if !changed => Snapshot {
-            data: old.data.clone(),
+        Some(known) if old.is_none() => Snapshot {
+            data: known.data.clone(),
             ..snapshot
         },
         _ => snapshot,
     };
     let snapshot = Arc::new(snapshot);
-    let old = state.learn(snapshot.clone(), before, core.feed.epoch());
+    let dropped = state.learn(snapshot.clone(), before, core.feed.epoch());
     state.loads.ended = number;
     state.loads.failure = None;
     state.failing = None;
@@ -278,8 +285,12 @@ fn install_good<T: Send + Sync + 'static>(
     core.failed.remove(&entry.id);
     core.schedule(entry, &mut state);
     drop(state);
-    drop(old);
-    if changed {
+    drop(dropped);
+    if let Some(old) = old {
+        users::changed(core, entry, &old.data, &snapshot.data);
+        if entry.end_reason().is_some() {
+            return Err(LoadError::NotFound);
+        }
         entry.changed.notify_waiters();
     }
     Ok(snapshot)
@@ -324,7 +335,7 @@ pub(super) async fn check<T: Send + Sync + 'static>(core: &Core<T>, entry: &Arc<
     if let Err(LoadError::Store(error)) = reload(core, entry).await {
         tracing::warn!(
             session = entry.id.fingerprint(),
-            error = &error as &dyn std::error::Error,
+            error = %Causes(&error),
             "a live session could not be checked"
         );
     }

@@ -47,10 +47,12 @@ mod sessions;
 mod snapshot;
 mod socket;
 mod state;
+mod throttle;
 mod timers;
 mod turn;
 mod update;
 mod update_error;
+mod users;
 mod worker;
 
 pub(crate) use config::{Config, Verify, VerifyError};
@@ -60,3 +62,4 @@ pub(crate) use retire::Disconnect;
 pub(crate) use sessions::{Attachment, LiveSessions, View};
 pub(crate) use socket::{LiveSocket, Presence, Seat};
 pub use update_error::{TryUpdateError, UpdateError};
+pub(crate) use users::user_room;

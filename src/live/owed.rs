@@ -48,6 +48,10 @@ impl<T> OwedDeletions<T> {
         self.0.lock().by_id.contains_key(id)
     }
 
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        self.0.lock().by_id.keys().cloned().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.lock().by_id.len()
     }

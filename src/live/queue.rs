@@ -60,6 +60,10 @@ impl<T> Queue<T> {
         self.0.lock().lanes[lane as usize].push_back(job);
     }
 
+    pub(super) fn has_writes(&self) -> bool {
+        !self.0.lock().lanes[Lane::Write as usize].is_empty()
+    }
+
     pub(super) fn pop(&self) -> Option<(Lane, Job<T>)> {
         let mut queue = self.0.lock();
         let preferred = SHARES[queue.taken % SHARES.len()];

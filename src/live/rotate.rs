@@ -15,7 +15,7 @@ use super::{
     update::missing,
     update_error::UpdateError,
 };
-use crate::{id::SessionId, store::Revision};
+use crate::{causes::Causes, id::SessionId, store::Revision};
 
 /// Gives the session the id `new`, and ends its sockets at the given time. Returns the new entry.
 pub(super) async fn rotate<T: Send + Sync + 'static>(
@@ -28,8 +28,7 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     let _writer = entry.writers.lock().await;
     // Other nodes find the mark when they miss the old id. Without it they see a logout.
     if let Err(error) = core.store.mark_replaced(&entry.id).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::debug!(error, "a rotation could not be marked");
+        tracing::debug!(error = %Causes(&error), "a rotation could not be marked");
     }
     let write = Write::begin(core, entry).await;
     let rotation = Rotation::begin(entry, new)?;

@@ -23,15 +23,18 @@ use super::{
     state::Known,
     update,
     update_error::{TryUpdateError, UpdateError},
-    worker,
+    users, worker,
 };
 use crate::{
+    causes::Causes,
     id::SessionId,
-    store::{Created, GuardedStore, StoreError},
+    store::{Created, GuardedStore, StoreError, StoreErrorKind},
 };
 
 /// Interval at which a waiter of a socket's handle looks at the socket.
 const SOCKET_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval at which a shutdown looks whether the touches are written.
+const SHUTDOWN_INTERVAL: Duration = Duration::from_millis(5);
 /// Time after a deadline from which on a session counts as over even though the worker has not ended it.
 const OVERDUE: Duration = Duration::from_secs(1);
 
@@ -113,6 +116,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         };
         load::current(&self.0, &attachment.entry).await?;
         attachment.socket.join(id.room());
+        users::join(&self.0, &attachment.entry, &attachment.socket);
         if attachment.entry.end_reason().is_some() {
             // Whatever ended the session before the room was joined could not take the socket out.
             attachment.socket.leave_rooms();
@@ -311,6 +315,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// Ends the session of a handle.
     pub(crate) async fn end(&self, entry: &Arc<Entry<T>>) -> Result<(), StoreError> {
         self.ensure_worker();
+        self.can_delete()?;
         end::end(&self.0, entry, EndReason::Deleted, Disconnect::Now).await
     }
 
@@ -322,6 +327,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         when: Disconnect,
     ) -> Result<(), StoreError> {
         self.ensure_worker();
+        self.can_delete()?;
         let entry = self.0.entry(id);
         end::end(&self.0, &entry, reason, when).await
     }
@@ -330,8 +336,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// find the mark.
     pub(crate) async fn replace(&self, id: &SessionId, when: Disconnect) -> Result<(), StoreError> {
         if let Err(error) = self.0.store.mark_replaced(id).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "a replaced session could not be marked");
+            tracing::debug!(error = %Causes(&error), "a replaced session could not be marked");
         }
         self.end_by_id(id, EndReason::Rotated, when).await
     }
@@ -342,6 +347,32 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
         let reason = EndReason::SocketClosed;
         self.0.retiring.retire(sockets, reason, Disconnect::Now);
+    }
+
+    /// A session in a store that only reads is ended where it is written.
+    fn can_delete(&self) -> Result<(), StoreError> {
+        if self.0.store.capabilities().delete {
+            return Ok(());
+        }
+        tracing::error!("a session can't be ended: its store does not delete");
+        Err(StoreErrorKind::Unsupported.into())
+    }
+
+    /// Admits no more sockets, makes the owed deletions and touches, and returns the number of
+    /// deletions that are left after `within`.
+    pub(crate) async fn shut_down(&self, within: Duration) -> usize {
+        self.0.shut_down.store(true, Ordering::Relaxed);
+        self.ensure_worker();
+        let finish = async {
+            let deletions = self.0.owed.ids();
+            let deletions = deletions.iter().map(|id| end::delete(&self.0, id));
+            futures_util::future::join_all(deletions).await;
+            while self.0.queue.has_writes() || self.0.writes.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(SHUTDOWN_INTERVAL).await;
+            }
+        };
+        let _ = tokio::time::timeout(within, finish).await;
+        self.0.owed.len()
     }
 
     /// Loads and verifies all live sessions again, and waits for it.

@@ -14,6 +14,7 @@ use super::{
     snapshot::{Snapshot, deadline_after},
     turn::Write,
     update_error::{TryUpdateError, UpdateError},
+    users,
 };
 use crate::store::{Saved, StoreErrorKind};
 
@@ -116,11 +117,7 @@ async fn save<T: Send + Sync + 'static>(
             let old = state.snapshot().cloned();
             state.amend(snapshot.clone());
             drop(state);
-            let user = |data: &T| core.store.user_id(data);
-            let before = user(&base.data);
-            if before.is_some() && before != user(&snapshot.data) {
-                finish(core, entry, EndReason::UserChanged);
-            }
+            users::changed(core, entry, &base.data, &snapshot.data);
             drop(old);
             entry.changed.notify_waiters();
             Ok(Some(snapshot))

@@ -22,7 +22,7 @@ use super::{
     update::touch,
     update_error::UpdateError,
 };
-use crate::{id::SessionId, store::Change};
+use crate::{causes::Causes, id::SessionId, store::Change};
 
 /// Maximum number of concurrent store calls made by the worker.
 const MAX_CALLS: usize = 32;
@@ -268,8 +268,31 @@ fn run_job<T: Send + Sync + 'static>(
             let promoted = lane == Lane::Routine && entry.state().queued != Queued::Routine;
             (!promoted).then(|| async move { check(&core, &entry).await }.boxed())
         }
-        Job::Delete(id) => Some(async move { drop(delete(&core, &id).await) }.boxed()),
-        Job::Touch(entry) => Some(async move { touch_used(&core, &entry).await }.boxed()),
+        Job::Delete(id) => {
+            let writing = Writing::new(core);
+            let deleting = async move { drop(delete(&writing.0, &id).await) };
+            Some(deleting.boxed())
+        }
+        Job::Touch(entry) => {
+            let writing = Writing::new(core);
+            Some(async move { touch_used(&writing.0, &entry).await }.boxed())
+        }
+    }
+}
+
+/// Counts a touch or a deletion while it is under way.
+struct Writing<T>(Arc<Core<T>>);
+
+impl<T> Writing<T> {
+    fn new(core: Arc<Core<T>>) -> Self {
+        core.writes.fetch_add(1, Ordering::Relaxed);
+        Self(core)
+    }
+}
+
+impl<T> Drop for Writing<T> {
+    fn drop(&mut self) {
+        self.0.writes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -280,7 +303,7 @@ async fn touch_used<T: Send + Sync + 'static>(core: &Core<T>, entry: &Arc<Entry<
     if let Err(UpdateError::Store(error)) = touch(core, entry, &known, None).await {
         tracing::warn!(
             session = entry.id.fingerprint(),
-            error = &error as &dyn std::error::Error,
+            error = %Causes(&error),
             "a used session could not be kept alive; its next use tries again"
         );
     }

@@ -5,8 +5,8 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 
 use super::{
-    Capabilities, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
-    StoreError, StoreErrorKind,
+    Capabilities, Changes, Created, IndexedSession, MAX_USER_ID, Record, Revision, Saved,
+    SessionStore, StoreError, StoreErrorKind,
 };
 use crate::id::SessionId;
 
@@ -23,8 +23,20 @@ impl<T> GuardedStore<T> {
 }
 
 impl<T: Send + Sync + 'static> GuardedStore<T> {
+    /// The user of a session with this data. A panic of the application's closure counts as none.
     pub(crate) fn user_id(&self, data: &T) -> Option<String> {
-        self.store.user_id(data).filter(|user| !user.is_empty())
+        let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.user_id(data)));
+        user.unwrap_or_default().filter(|user| !user.is_empty())
+    }
+
+    fn check_user(&self, data: &T) -> Result<(), StoreError> {
+        match self.user_id(data) {
+            Some(user) if user.len() > MAX_USER_ID => {
+                let why = format!("the user id has more than {MAX_USER_ID} bytes");
+                Err(StoreError::new(StoreErrorKind::Encode, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn new(store: Arc<dyn SessionStore<Data = T>>, timeout: Duration) -> Self {
@@ -37,6 +49,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         data: &T,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        self.check_user(data)?;
         self.guard(async { self.store.create(id, data, ttl).await })
             .await
     }
@@ -53,6 +66,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         data: &T,
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
+        self.check_user(data)?;
         self.guard(async { self.store.save(id, data, expected).await })
             .await
     }

@@ -1,10 +1,10 @@
 //! Sessions in the memory of this process.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use super::{
-    Change, Changes, Created, Record, Revision, Saved, SessionStore, StoreError, StoreErrorKind,
+    Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
+    StoreError, StoreErrorKind, user_index::UserIndex,
 };
 use crate::id::SessionId;
 
@@ -31,9 +32,25 @@ const FEED_CAPACITY: usize = 1024;
 ///
 /// Every change is reported, so logout, updates and expiry reach the sockets at once. Time is
 /// [`tokio::time::Instant`], which a test can pause. Clones share their sessions.
+///
+/// ```
+/// use socketioxide_session::MemoryStore;
+///
+/// #[derive(Clone)]
+/// struct User {
+///     id: u64,
+/// }
+///
+/// let store = MemoryStore::<User>::new().user_id(|user| Some(user.id.to_string()));
+/// assert!(store.is_empty());
+/// ```
 pub struct MemoryStore<T> {
     shared: Arc<Shared<T>>,
+    user_id: Option<Arc<UserId<T>>>,
 }
+
+/// The user that a session with this data belongs to.
+type UserId<T> = dyn Fn(&T) -> Option<String> + Send + Sync;
 
 struct Shared<T> {
     sessions: Mutex<Sessions<T>>,
@@ -44,12 +61,15 @@ struct Sessions<T> {
     by_id: HashMap<SessionId, Stored<T>>,
     /// Every session that expires, the first to do so first.
     expiries: BTreeSet<(Instant, SessionId)>,
+    users: UserIndex,
     /// Counts over all sessions, so that one that is made anew never has an old one's revision.
     last_revision: u64,
 }
 
 struct Stored<T> {
     data: Arc<T>,
+    user: Option<Arc<str>>,
+    created: SystemTime,
     /// `None`: so far away that the clock can't express it.
     expires: Option<Instant>,
     revision: u64,
@@ -62,6 +82,7 @@ impl<T> MemoryStore<T> {
         let sessions = Sessions {
             by_id: HashMap::new(),
             expiries: BTreeSet::new(),
+            users: UserIndex::default(),
             last_revision: 0,
         };
         Self {
@@ -69,7 +90,26 @@ impl<T> MemoryStore<T> {
                 sessions: Mutex::new(sessions),
                 feed: broadcast::Sender::new(FEED_CAPACITY),
             }),
+            user_id: None,
         }
+    }
+
+    /// Indexes the sessions by the user that they belong to; `None` or an empty text: to none. Needed
+    /// for [`sessions_of_user`](crate::SessionBridge::sessions_of_user) and its like.
+    ///
+    /// Call it before the store is cloned or used.
+    #[must_use]
+    pub fn user_id(
+        mut self,
+        user_id: impl Fn(&T) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.user_id = Some(Arc::new(user_id));
+        self
+    }
+
+    fn user_of(&self, data: &T) -> Option<Arc<str>> {
+        let user = self.user_id.as_ref().and_then(|user_id| user_id(data));
+        user.filter(|user| !user.is_empty()).map(Arc::from)
     }
 
     /// How many sessions are stored, those included that have expired and are not removed yet.
@@ -114,6 +154,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
     type Data = T;
 
     async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
+        let user = self.user_of(data);
         let data = Arc::new(data.clone());
         Ok(self.change(id, |sessions, now| {
             if sessions.live(id, now).is_some() {
@@ -124,6 +165,8 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
                 id.clone(),
                 Stored {
                     data,
+                    user,
+                    created: SystemTime::now(),
                     expires: now.checked_add(ttl),
                     revision,
                 },
@@ -147,6 +190,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
         data: &T,
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
+        let user = self.user_of(data);
         let data = Arc::new(data.clone());
         Ok(self.change(id, |sessions, now| {
             let revision = sessions.next_revision();
@@ -158,6 +202,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
             }
             stored.data = data;
             stored.revision = revision;
+            sessions.set_user(id, user);
             (Saved::Saved(revision.into()), true)
         }))
     }
@@ -202,6 +247,24 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
         }))
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            user_index: self.user_id.is_some(),
+            ..Capabilities::default()
+        }
+    }
+
+    fn user_id(&self, data: &T) -> Option<String> {
+        self.user_id.as_ref().and_then(|user_id| user_id(data))
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        if self.user_id.is_none() {
+            return Err(StoreErrorKind::Unsupported.into());
+        }
+        Ok(self.shared.sessions.lock().users.sessions(user))
+    }
+
     fn changes(&self) -> Option<Changes> {
         let receiver = self.shared.feed.subscribe();
         Some(Changes::new(stream::unfold(
@@ -228,14 +291,33 @@ impl<T> Sessions<T> {
     }
 
     fn insert(&mut self, id: SessionId, stored: Stored<T>) {
-        let old = self.by_id.get(&id).and_then(|old| old.expires);
-        self.reschedule(&id, old, stored.expires);
+        // One that has expired may still be there.
+        self.remove(&id);
+        self.reschedule(&id, None, stored.expires);
+        if let Some(user) = &stored.user {
+            self.users.insert(user, &id, stored.created);
+        }
         self.by_id.insert(id, stored);
+    }
+
+    fn set_user(&mut self, id: &SessionId, user: Option<Arc<str>>) {
+        let Some(stored) = self.by_id.get_mut(id).filter(|stored| stored.user != user) else {
+            return;
+        };
+        if let Some(old) = std::mem::replace(&mut stored.user, user) {
+            self.users.remove(&old, id);
+        }
+        if let Some(new) = &stored.user {
+            self.users.insert(new, id, stored.created);
+        }
     }
 
     fn remove(&mut self, id: &SessionId) -> Option<Stored<T>> {
         let stored = self.by_id.remove(id)?;
         self.reschedule(id, stored.expires, None);
+        if let Some(user) = &stored.user {
+            self.users.remove(user, id);
+        }
         Some(stored)
     }
 
@@ -253,10 +335,8 @@ impl<T> Sessions<T> {
             if self.expiries.first().is_none_or(|(when, _)| *when > now) {
                 return;
             }
-            if let Some((_, id)) = self.expiries.pop_first()
-                && let Entry::Occupied(entry) = self.by_id.entry(id)
-            {
-                entry.remove();
+            if let Some((_, id)) = self.expiries.pop_first() {
+                self.remove(&id);
             }
         }
     }
@@ -272,6 +352,7 @@ impl<T> Clone for MemoryStore<T> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
+            user_id: self.user_id.clone(),
         }
     }
 }

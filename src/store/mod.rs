@@ -5,6 +5,8 @@ mod guarded;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod user_index;
+mod user_key;
 
 use std::{
     fmt,
@@ -22,6 +24,7 @@ pub(crate) use guarded::GuardedStore;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
+pub(crate) use user_key::{MAX_USER_ID, user_key};
 
 use crate::id::SessionId;
 

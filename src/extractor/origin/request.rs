@@ -5,7 +5,7 @@ use http::{
     header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 
-use super::{ForbiddenReason, serialized::Origin};
+use super::{error::ForbiddenReason, serialized::Origin};
 use crate::handshake::Handshake;
 
 /// The `Origin` field of a request.
