@@ -56,6 +56,8 @@
 //!
 //! - `axum` (default): extractors and responses for axum.
 //! - `redis`: `RedisStore`, for more than one process; `redis-tls`: the same with `rediss://` URLs.
+//! - `tower-sessions-0-14`, `tower-sessions-0-15`: the sessions of tower-sessions and axum-login, see
+//!   `interop::tower_sessions`.
 //! - `testing`: tools for testing stores, extractors and applications.
 //!
 //! [socketioxide]: https://docs.rs/socketioxide

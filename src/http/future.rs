@@ -16,6 +16,7 @@ use super::{body::SessionBody, refusal::refusal};
 use crate::{
     rejection::SessionRejection,
     request::InFlight,
+    store::RequestScope,
     transport::{MAX_OPEN_PACKET, OPEN_PACKET_CONTENT_TYPE},
 };
 
@@ -30,6 +31,7 @@ pin_project! {
         #[pin]
         kind: Kind<F, B, E>,
         request: Option<InFlight>,
+        scope: RequestScope,
     }
 }
 
@@ -48,6 +50,7 @@ impl<F, B, E> SessionFuture<F, B, E> {
         Self {
             kind: Kind::Inner { future },
             request: Some(request),
+            scope: RequestScope::new(),
         }
     }
 
@@ -55,6 +58,7 @@ impl<F, B, E> SessionFuture<F, B, E> {
         Self {
             kind: Kind::Authenticated { future },
             request: Some(request),
+            scope: RequestScope::new(),
         }
     }
 }
@@ -68,10 +72,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let resolved = match this.kind.project() {
-            KindProjection::Inner { future } => ready!(future.poll(cx)).map(Ok),
-            KindProjection::Authenticated { future } => ready!(future.as_mut().poll(cx)),
-        };
+        let resolved = ready!(this.scope.enter(|| match this.kind.project() {
+            KindProjection::Inner { future } => future.poll(cx).map_ok(Ok),
+            KindProjection::Authenticated { future } => future.as_mut().poll(cx),
+        }));
+        this.scope.end();
         let request = this.request.take();
         Poll::Ready(resolved.map(|resolved| match resolved {
             Ok(response) => pass(response, request),

@@ -18,6 +18,7 @@ use super::{
     entry::Entry,
     failed::FailedLookups,
     feed::Feed,
+    inert::InertIds,
     owed::OwedDeletions,
     queue::{Job, Lane, Queue},
     registry::Registry,
@@ -44,6 +45,7 @@ pub(super) struct Core<T> {
     pub(super) queue: Queue<T>,
     pub(super) timers: Timers<Entry<T>>,
     pub(super) retiring: Retiring,
+    pub(super) inert: InertIds,
     pub(super) cold_loads: Semaphore,
     /// The sessions whose undecodable record was logged.
     pub(super) unreadable: Throttle,
@@ -71,6 +73,7 @@ impl<T> Core<T> {
             queue: Queue::new(),
             timers: Timers::new(wake.clone()),
             retiring: Retiring::new(),
+            inert: InertIds::default(),
             cold_loads: Semaphore::new(MAX_COLD_LOADS),
             unreadable: Throttle::default(),
             wake,

@@ -14,17 +14,31 @@ use crate::{
 };
 
 /// Ends a session on this node.
-pub(super) fn finish<T>(core: &Core<T>, entry: &Entry<T>, reason: EndReason) {
+pub(super) fn finish<T: Send + Sync + 'static>(
+    core: &Arc<Core<T>>,
+    entry: &Entry<T>,
+    reason: EndReason,
+) {
     let when = match reason {
-        EndReason::Rotated => Disconnect::later(),
+        EndReason::Rotated => Disconnect::decided(not_replaced(core.clone(), entry.id.clone())),
         _ => Disconnect::Now,
     };
     finish_with(core, entry, reason, when);
 }
 
+/// Ends when the store no longer calls the session replaced: it was deleted after all.
+async fn not_replaced<T: Send + Sync + 'static>(core: Arc<Core<T>>, id: SessionId) -> EndReason {
+    let inert = core.inert.watch(&id);
+    // The store may have changed its answer before the watch began.
+    while !matches!(core.store.was_replaced(&id).await, Ok(false)) {
+        inert.reported().await;
+    }
+    EndReason::Deleted
+}
+
 /// Ends a session on this node, and disconnects its sockets at the given time.
 pub(super) fn finish_with<T>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Entry<T>,
     reason: EndReason,
     when: Disconnect,
@@ -71,7 +85,7 @@ pub(super) async fn end<T: Send + Sync + 'static>(
 /// Marks the end, and owes the deletion from the same moment on. Returns the id that a rotation gave
 /// the session or is giving it.
 fn mark<T>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     reason: EndReason,
     when: Disconnect,
@@ -114,7 +128,7 @@ fn successor<T>(entry: &Entry<T>) -> Option<SessionId> {
 
 /// One attempt at an owed deletion.
 pub(super) async fn delete<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     id: &SessionId,
 ) -> Result<(), StoreError> {
     let deleted = core.store.delete(id).await;
@@ -134,7 +148,7 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
 }
 
 /// The store has answered: the id may be used again.
-pub(super) fn settle<T>(core: &Core<T>, id: &SessionId) {
+pub(super) fn settle<T>(core: &Arc<Core<T>>, id: &SessionId) {
     if let Some(entry) = core.owed.remove(id) {
         entry.state().set_owed(false);
     }

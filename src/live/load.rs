@@ -33,7 +33,7 @@ type Loaded<T> = Result<Arc<Snapshot<T>>, LoadError>;
 /// What is known of the session if it is fresh; else the outcome, good or bad, of the load under way
 /// or of a new one.
 pub(super) async fn current<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
 ) -> Loaded<T> {
     let after = {
@@ -55,7 +55,7 @@ pub(super) async fn current<T: Send + Sync + 'static>(
 
 /// The outcome of a load that begins after this call.
 pub(super) async fn reload<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
 ) -> Loaded<T> {
     let after = entry.state().loads.begun;
@@ -64,7 +64,7 @@ pub(super) async fn reload<T: Send + Sync + 'static>(
 
 /// The deadline of a caller starts when it asks, and includes the wait for the session's turn.
 async fn in_time<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     load: impl Future<Output = Loaded<T>>,
 ) -> Loaded<T> {
     let deadline = core.call_deadline() + Duration::from_millis(1);
@@ -76,7 +76,7 @@ async fn in_time<T: Send + Sync + 'static>(
 
 /// The outcome of the first load whose number is above `after`.
 async fn load<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     after: u64,
 ) -> Loaded<T> {
@@ -147,7 +147,7 @@ struct Missing {
 }
 
 async fn fetch<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Entry<T>,
 ) -> Result<Record<T>, Missing> {
     match core.store.load(&entry.id).await.map_err(LoadError::from) {
@@ -165,7 +165,7 @@ async fn fetch<T: Send + Sync + 'static>(
     }
 }
 
-fn log_unreadable<T>(core: &Core<T>, entry: &Entry<T>, error: &LoadError) {
+fn log_unreadable<T>(core: &Arc<Core<T>>, entry: &Entry<T>, error: &LoadError) {
     if let LoadError::Unreadable(error) = error
         && core.unreadable.allows(&entry.id)
     {
@@ -179,7 +179,7 @@ fn log_unreadable<T>(core: &Core<T>, entry: &Entry<T>, error: &LoadError) {
 
 /// Asks the application whether a session with this data may go on.
 async fn verified<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     record: Record<T>,
 ) -> Result<Record<T>, Missing> {
     let Some(verify) = &core.config.verify else {
@@ -204,7 +204,7 @@ async fn verified<T: Send + Sync + 'static>(
 
 /// Why a session that was known here is not found. Only what is known is worth a further call.
 async fn reason_of_missing<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Entry<T>,
 ) -> EndReason {
     let deadline = {
@@ -227,7 +227,7 @@ async fn reason_of_missing<T: Send + Sync + 'static>(
 }
 
 fn install<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     answer: Answer<T>,
 ) -> Loaded<T> {
@@ -248,7 +248,7 @@ fn install<T: Send + Sync + 'static>(
 }
 
 fn install_good<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     number: u64,
     before: Mark,
@@ -298,7 +298,7 @@ fn install_good<T: Send + Sync + 'static>(
 
 /// `true` when the session was known here.
 fn install_bad<T>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     number: u64,
     before: Mark,
@@ -324,7 +324,7 @@ fn install_bad<T>(
 }
 
 /// Loads a watched session again for the worker.
-pub(super) async fn check<T: Send + Sync + 'static>(core: &Core<T>, entry: &Arc<Entry<T>>) {
+pub(super) async fn check<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>) {
     {
         let mut state = entry.state();
         state.queued = Queued::No;

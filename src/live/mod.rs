@@ -35,6 +35,7 @@ mod end;
 mod entry;
 mod failed;
 mod feed;
+mod inert;
 mod load;
 mod load_error;
 mod owed;

@@ -40,14 +40,17 @@ const GIVE_UP: Duration = Duration::from_mins(1);
 /// When retired sockets are disconnected. Until then they are inert.
 pub(crate) enum Disconnect {
     Now,
-    /// When this future ends.
-    After(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// When this future ends; what it returns replaces the reason.
+    After(Pin<Box<dyn Future<Output = Option<EndReason>> + Send>>),
 }
 
 impl Disconnect {
     /// After a second.
     pub(crate) fn later() -> Self {
-        Self::After(Box::pin(tokio::time::sleep(INERT)))
+        Self::After(Box::pin(async {
+            tokio::time::sleep(INERT).await;
+            None
+        }))
     }
 
     /// A moment after `answered`, but within a second.
@@ -58,6 +61,14 @@ impl Disconnect {
                 tokio::time::sleep(AFTER_ANSWER).await;
             };
             let _ = tokio::time::timeout(INERT, moment).await;
+            None
+        }))
+    }
+
+    /// When `decided` ends, with its reason, but within a second.
+    pub(super) fn decided(decided: impl Future<Output = EndReason> + Send + 'static) -> Self {
+        Self::After(Box::pin(async {
+            tokio::time::timeout(INERT, decided).await.ok()
         }))
     }
 }
@@ -72,7 +83,6 @@ pub(super) struct Retiring {
 struct Retired {
     socket: Arc<dyn LiveSocket>,
     seat: Option<Seat>,
-    reason: EndReason,
     /// Another socket has the seat.
     succeeded: tokio::sync::Mutex<bool>,
 }
@@ -97,7 +107,7 @@ impl Retiring {
         }
         let retired: Vec<_> = sockets
             .into_iter()
-            .map(|socket| self.insert(socket, reason))
+            .map(|socket| self.insert(socket))
             .collect();
         for socket in &retired {
             socket.leave_rooms();
@@ -109,12 +119,12 @@ impl Retiring {
             return;
         };
         match when {
-            Disconnect::Now => self.disconnect_all(&runtime, retired),
+            Disconnect::Now => self.disconnect_all(&runtime, retired, reason),
             Disconnect::After(until) => {
                 let (this, tasks) = (self.clone(), runtime.clone());
                 runtime.spawn(async move {
-                    stay_inert(&retired, until).await;
-                    this.disconnect_all(&tasks, retired);
+                    let decided = stay_inert(&retired, until).await;
+                    this.disconnect_all(&tasks, retired, decided.unwrap_or(reason));
                 });
             }
         }
@@ -128,12 +138,11 @@ impl Retiring {
         }
     }
 
-    fn insert(&self, socket: Arc<dyn LiveSocket>, reason: EndReason) -> Arc<Retired> {
+    fn insert(&self, socket: Arc<dyn LiveSocket>) -> Arc<Retired> {
         let seat = socket.seat();
         let retired = Arc::new(Retired {
             socket,
             seat: seat.clone(),
-            reason,
             succeeded: tokio::sync::Mutex::new(false),
         });
         let old = seat.and_then(|seat| self.table.lock().insert(seat, retired.clone()));
@@ -141,16 +150,16 @@ impl Retiring {
         retired
     }
 
-    fn disconnect_all(&self, runtime: &Handle, sockets: Vec<Arc<Retired>>) {
+    fn disconnect_all(&self, runtime: &Handle, sockets: Vec<Arc<Retired>>, reason: EndReason) {
         for socket in sockets {
-            runtime.spawn(self.clone().disconnect(socket));
+            runtime.spawn(self.clone().disconnect(socket, reason));
         }
     }
 
     /// Goes on until the socket was seen to be gone: `disconnect` fails while the client does not
     /// read, it has no effect while another middleware is still running, and broadcasts go on
     /// arriving while a disconnect handler runs.
-    async fn disconnect(self, retired: Arc<Retired>) {
+    async fn disconnect(self, retired: Arc<Retired>, reason: EndReason) {
         let began = Instant::now();
         let mut delay = FIRST_DELAY;
         let mut hook_called = false;
@@ -161,7 +170,7 @@ impl Retiring {
                 Presence::Leaving => MAX_DELAY,
                 Presence::Connected => {
                     if !std::mem::replace(&mut hook_called, true) {
-                        self.call_hook(&retired).await;
+                        self.call_hook(&retired, reason).await;
                     }
                     self.call_disconnect(&retired).await;
                     if retired.socket.presence() == Presence::Gone {
@@ -182,8 +191,8 @@ impl Retiring {
         retired.socket.release();
     }
 
-    async fn call_hook(&self, retired: &Retired) {
-        if let Some(hook) = retired.socket.end_hook(retired.reason) {
+    async fn call_hook(&self, retired: &Retired, reason: EndReason) {
+        if let Some(hook) = retired.socket.end_hook(reason) {
             let called = self.calls.run(hook);
             let _ = tokio::time::timeout(HOOK_TIMEOUT, called).await;
         }
@@ -242,11 +251,14 @@ impl Retired {
 
 /// Takes the sockets out of their rooms again and again until they are to be disconnected, because a
 /// handler without a session may join one.
-async fn stay_inert(sockets: &[Arc<Retired>], mut until: Pin<Box<dyn Future<Output = ()> + Send>>) {
-    while tokio::time::timeout(INERT_INTERVAL, &mut until)
-        .await
-        .is_err()
-    {
+async fn stay_inert(
+    sockets: &[Arc<Retired>],
+    mut until: Pin<Box<dyn Future<Output = Option<EndReason>> + Send>>,
+) -> Option<EndReason> {
+    loop {
+        if let Ok(decided) = tokio::time::timeout(INERT_INTERVAL, &mut until).await {
+            return decided;
+        }
         for socket in sockets {
             socket.leave_rooms();
         }

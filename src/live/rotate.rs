@@ -52,7 +52,7 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
 
 /// The session under its new id. It exists whether or not it can be loaded now.
 async fn successor<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     new: &SessionId,
     known: &Snapshot<T>,
 ) -> (Arc<Entry<T>>, Arc<Snapshot<T>>) {
@@ -64,7 +64,7 @@ async fn successor<T: Send + Sync + 'static>(
 }
 
 /// A session of this id was created or renamed to it: earlier failed lookups no longer count.
-pub(super) fn created<T>(core: &Core<T>, id: &SessionId) {
+pub(super) fn created<T>(core: &Arc<Core<T>>, id: &SessionId) {
     core.failed.remove(id);
     if let Some(entry) = core.find(id) {
         core.invalidate(&entry);

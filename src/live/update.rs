@@ -26,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Replaces the data by what `f` makes of it, again and again until no other writer was faster.
 pub(super) async fn update<T, R, E>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     seen: &Arc<Snapshot<T>>,
     f: impl FnMut(&mut T) -> Result<R, E>,
@@ -44,7 +44,7 @@ where
 }
 
 async fn update_in_turn<T, R, E>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     seen: &Arc<Snapshot<T>>,
     mut f: impl FnMut(&mut T) -> Result<R, E>,
@@ -80,7 +80,7 @@ where
 
 /// What the first attempt starts from: what is known, which the save compares with the store.
 async fn begin<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     seen: &Arc<Snapshot<T>>,
 ) -> Result<Arc<Snapshot<T>>, UpdateError> {
@@ -96,7 +96,7 @@ async fn begin<T: Send + Sync + 'static>(
 
 /// One attempt; `None` when another writer was faster.
 async fn save<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     base: &Snapshot<T>,
     data: Arc<T>,
@@ -132,7 +132,7 @@ async fn save<T: Send + Sync + 'static>(
 
 /// Extends the lifetime of a session to `ttl` from now, if that is longer than what is left.
 pub(super) async fn touch<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     seen: &Arc<Snapshot<T>>,
     ttl: Option<Duration>,
@@ -158,7 +158,7 @@ pub(super) async fn touch<T: Send + Sync + 'static>(
 
 /// The session lives until `deadline` at least.
 fn extend<T>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     known: &Arc<Snapshot<T>>,
     deadline: Option<Instant>,
@@ -180,7 +180,7 @@ fn extend<T>(
 }
 
 /// The store answered that the session does not exist.
-pub(super) fn missing<T>(core: &Core<T>, entry: &Entry<T>) {
+pub(super) fn missing<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Entry<T>) {
     finish(core, entry, EndReason::Deleted);
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn user_room(user: &str) -> String {
 
 /// Has a socket join the room of its user.
 pub(super) fn join<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Entry<T>,
     socket: &Arc<dyn LiveSocket>,
 ) {
@@ -29,7 +29,7 @@ pub(super) fn join<T: Send + Sync + 'static>(
 
 /// The data of a session has changed from `old` to `new`.
 pub(super) fn changed<T: Send + Sync + 'static>(
-    core: &Core<T>,
+    core: &Arc<Core<T>>,
     entry: &Entry<T>,
     old: &T,
     new: &T,

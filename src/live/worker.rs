@@ -172,6 +172,7 @@ impl<T: Send + Sync + 'static> Worker<T> {
 
 fn reported<T>(core: &Core<T>, id: &SessionId) {
     core.failed.remove(id);
+    core.inert.report(id);
     if let Some(entry) = core.find(id) {
         core.invalidate(&entry);
     }
@@ -209,7 +210,7 @@ pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
 }
 
 /// The timer of an entry is due: the session ends, or is loaded again.
-fn look<T>(core: &Core<T>, entry: &Arc<Entry<T>>, timer: Timer) {
+fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, timer: Timer) {
     let ends = {
         let mut state = entry.state();
         if state.timer != Some(timer) {
@@ -296,7 +297,7 @@ impl<T> Drop for Writing<T> {
     }
 }
 
-async fn touch_used<T: Send + Sync + 'static>(core: &Core<T>, entry: &Arc<Entry<T>>) {
+async fn touch_used<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>) {
     let Some(known) = entry.snapshot() else {
         return;
     };

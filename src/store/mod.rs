@@ -5,6 +5,9 @@ mod guarded;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod request_scope;
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+pub(crate) mod tower_sessions;
 mod user_index;
 mod user_key;
 
@@ -24,6 +27,9 @@ pub(crate) use guarded::GuardedStore;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+pub(crate) use request_scope::CurrentRequest;
+pub(crate) use request_scope::RequestScope;
 pub(crate) use user_key::{MAX_USER_ID, user_key};
 
 use crate::id::SessionId;

@@ -10,7 +10,7 @@ mod read_only {
     use async_trait::async_trait;
     use socketioxide_session::{
         SessionId, SessionStore, StoreError,
-        store::{Created, Record, Revision, Saved, StoreErrorKind},
+        store::{Capabilities, Created, Record, Revision, Saved, StoreErrorKind},
     };
 
     use super::*;
@@ -63,6 +63,17 @@ mod read_only {
 
         async fn delete(&self, _: &SessionId) -> Result<bool, StoreError> {
             unsupported()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities {
+                create: false,
+                save: false,
+                touch: false,
+                rename: false,
+                delete: false,
+                ..Capabilities::default()
+            }
         }
     }
 

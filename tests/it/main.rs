@@ -12,6 +12,8 @@ mod express_cookie;
 mod extractors;
 mod http;
 mod imports;
+#[cfg(feature = "tower-sessions-0-14")]
+mod interop_tower_sessions;
 mod live;
 mod logged_in_socket;
 mod mounting;

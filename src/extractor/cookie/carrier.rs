@@ -65,6 +65,33 @@ impl CookieCarrier {
         }
     }
 
+    /// The id in the last value, whatever the others are, from an origin that may use it.
+    #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+    pub(crate) fn extract_last(
+        &self,
+        handshake: &Handshake<'_>,
+        verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
+    ) -> Result<SessionId, ExtractError> {
+        self.origin
+            .check_cookie(handshake, self.attributes.secure)?;
+        self.last(handshake, verify)
+    }
+
+    /// The id in the last value, from any origin.
+    #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+    pub(crate) fn last(
+        &self,
+        handshake: &Handshake<'_>,
+        verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
+    ) -> Result<SessionId, ExtractError> {
+        let values = handshake.cookies(&self.name)?;
+        if values.exceeded() {
+            return Err(InvalidCredential::TooMany.into());
+        }
+        let last = values.iter().last().ok_or(ExtractError::NoCookie)?;
+        Ok(verify_one(last, verify)?)
+    }
+
     /// All authentic ids, from any origin.
     pub(crate) fn presented(
         &self,

@@ -79,8 +79,10 @@ macro_rules! store_conformance {
     };
 }
 
-/// [`store_conformance!`](crate::store_conformance) for a store that only reads: an async expression
-/// that makes the store and an id of a session that it holds, as a pair.
+/// [`store_conformance!`](crate::store_conformance) for a read-only store, one that can't create, save
+/// and rename: an async expression that makes the store and an id of a session that it holds, as a
+/// pair. Whether it touches and deletes is for its
+/// [`capabilities`](crate::SessionStore::capabilities) to tell.
 #[macro_export]
 macro_rules! read_only_store_conformance {
     ($name:ident, $store_and_id:expr) => {
