@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
     // For pages on another host than the sockets.
     if let Ok(domain) = env::var("COOKIE_DOMAIN") {
-        cookie = cookie.domain(domain)?;
+        cookie = cookie.domain(&domain)?;
     }
     let mut cors = CorsLayer::new().allow_credentials(true);
     if let Ok(origin) = env::var("ALLOW_ORIGIN") {

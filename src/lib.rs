@@ -65,6 +65,7 @@
 mod blocking;
 pub mod bridge;
 mod causes;
+pub mod docs;
 pub mod extractor;
 mod handshake;
 pub mod http;

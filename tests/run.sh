@@ -1,33 +1,133 @@
 #!/usr/bin/env bash
-# Runs every check of this project. On a fresh Debian machine with Rust and Node it installs what
-# is missing: redis-server, cargo-hack, cargo-fuzz, and the npm packages of tests/e2e.
+# Runs the checks of this project, and prints the time of each.
+#
+#     tests/run.sh          Rust, Redis and the Node client: what a change needs
+#     tests/run.sh --all    also a browser, the Python and Rust clients, other Redis servers, and
+#                           every combination of features instead of every pair
+#
+# It needs Rust with rustfmt and clippy, Node 20 or newer, and npm. On Debian it installs what else is
+# missing; elsewhere it names what to install. No check is skipped because something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+case "${1-}" in
+    "") all=false ;;
+    --all) all=true ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+target=${CARGO_TARGET_DIR:-$PWD/target}
+python=$target/python
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+# --- The time of each step ------------------------------------------------------------------------
+
+times=()
+step=
+
+end_step() {
+    [ -z "$step" ] || times+=("$(printf '%5d s  %s' $((SECONDS - begun)) "$step")")
+}
+
+step() {
+    end_step
+    step=$*
+    begun=$SECONDS
+    printf '\n== %s\n' "$step"
+}
+
+report() {
+    local status=$?
+    end_step
+    printf '\n'
+    printf '%s\n' "${times[@]}"
+    [ "$status" = 0 ] && printf '%5d s  all is well\n' "$SECONDS" || printf 'FAILED: %s\n' "$step"
+}
+trap report EXIT
+
+# --- What is missing ------------------------------------------------------------------------------
+
+packages=()
+
+# need PACKAGE COMMAND…: the Debian package is needed unless the command succeeds.
+need() {
+    "${@:2}" >/dev/null 2>&1 || packages+=("$1")
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+install_packages() {
+    [ ${#packages[@]} != 0 ] || return 0
+    if ! command -v apt-get >/dev/null || ! as_root true; then
+        echo "missing: install what Debian calls ${packages[*]}" >&2
+        exit 1
+    fi
+    as_root apt-get update -qq
+    # No service is started: the tests start their own servers.
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}"
+}
+
+# need_tool NAME WHERE: a program that this script can't install.
+need_tool() {
+    command -v "$1" >/dev/null && return
+    echo "missing: $1; install $2" >&2
+    exit 1
+}
+
+cargo_tool() {
+    command -v "$1" >/dev/null || cargo install --locked "$1"
+}
 
 step "what is missing is installed"
-if ! command -v redis-server >/dev/null; then
-    as_root apt-get update -qq
-    # The service is not wanted: tests start their own servers.
-    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq redis-server
+need_tool cargo "Rust"
+need_tool cargo-fmt "Rust's component rustfmt"
+need_tool cargo-clippy "Rust's component clippy"
+need_tool node "Node 20 or newer"
+node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || {
+    echo "too old: node $(node --version); install Node 20 or newer" >&2
+    exit 1
+}
+need_tool npm "npm"
+need redis-server command -v redis-server
+if $all; then
+    need chromium test -x "${CHROMIUM:-/usr/bin/chromium}"
+    need python3-venv python3 -c "import ensurepip, venv"
+    need python3-pip python3 -m pip --version
+    # rust_socketio speaks TLS with the system's OpenSSL.
+    need pkg-config command -v pkg-config
+    need libssl-dev test -e /usr/include/openssl/ssl.h
 fi
-for tool in cargo-hack cargo-fuzz; do
-    command -v "$tool" >/dev/null || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/$tool" ] \
-        || cargo install --locked "$tool"
-done
+install_packages
+cargo_tool cargo-hack
+cargo_tool cargo-fuzz
 (cd tests/e2e && npm ci --no-audit --no-fund)
+if $all; then
+    [ -x "$python/bin/python" ] || python3 -m venv "$python"
+    "$python/bin/python" -m pip install -q --disable-pip-version-check -r tests/e2e/requirements.txt
+fi
+
+# --- Rust: what checks, then what builds. Each of the two builds its dependencies once. -------------
 
 step "format"
 cargo fmt --all --check
+cargo fmt --check --manifest-path tests/e2e/rust_client/Cargo.toml
 
 step "lints"
 cargo clippy --all-targets --all-features -- -D warnings
 
-step "unit, integration and example tests"
-cargo test --all-features --lib --bins --tests --examples
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --document-private-items
+
+step "combinations of features"
+# Warnings are denied for this crate alone, so that the dependencies stay as the steps above built them.
+if $all; then depth=(); else depth=(--depth 2); fi
+cargo hack clippy --feature-powerset "${depth[@]}" --no-dev-deps -- -D warnings
+
+step "unit, integration and example tests; each benchmark once"
+cargo test --all-features --all-targets
 
 step "doc tests"
 cargo test --all-features --doc
@@ -35,23 +135,42 @@ cargo test --all-features --doc
 step "plain cargo test, as a newcomer runs it"
 cargo test
 
-step "docs"
-RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --document-private-items
+step "fuzz targets, a few seconds each"
+# The coverage flags of libFuzzer want the nightly compiler, or one that takes itself for it.
+for source in fuzz/fuzz_targets/*.rs; do
+    name=$(basename "$source" .rs)
+    # What it finds goes to the first folder; the seeds stay as they are.
+    mkdir -p "$target/corpus/$name" "fuzz/corpus/$name"
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --dev --sanitizer none "$name" "$target/corpus/$name" "fuzz/corpus/$name" \
+        -- -max_total_time=5 -verbosity=0
+done
 
-step "every combination of features"
-RUSTFLAGS="-D warnings" cargo hack check --feature-powerset --no-dev-deps --target-dir target/hack
+# --- The examples, driven by real clients -----------------------------------------------------------
 
-step "benchmarks run"
-cargo bench --all-features --benches -- --test
-
-step "the examples, driven by the real client"
+step "the examples, driven by the Node client"
 cargo build --all-features --examples
 (cd tests/e2e && npm test)
 
-step "fuzz targets, a few seconds each"
-# The sanitizers of libFuzzer want flags of the nightly compiler.
-for target in token cookie; do
-    (cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none "$target" -- -max_total_time=5 -verbosity=0)
-done
+if $all; then
+    step "Python clients"
+    (cd tests/e2e/python_client && "$python/bin/python" -m unittest)
 
-step "all is well"
+    step "the Rust client"
+    cargo build --locked --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir "$target/rust_client"
+    (cd tests/e2e && npm run test:rust)
+
+    step "browser"
+    (cd tests/e2e && npm run test:browser)
+
+    if [ -e tests/redis-servers.sh ]; then
+        step "other Redis servers are fetched"
+        # It prints their paths, separated by colons.
+        paths=$(bash tests/redis-servers.sh)
+        IFS=: read -ra servers <<<"$paths"
+        for server in "${servers[@]}"; do
+            step "Redis tests on ${server#"$target/redis-servers/"}"
+            REDIS_SERVER=$server cargo test --all-features --test it redis
+            (cd tests/e2e && REDIS_SERVER=$server node --test redis.test.mjs)
+        done
+    fi
+fi

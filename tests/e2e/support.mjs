@@ -8,6 +8,9 @@ import { io } from "socket.io-client";
 
 const DEADLINE = 10_000;
 
+/** Where cargo puts what it builds. */
+export const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
+
 export const EXAMPLES = ["axum", "hyper"];
 
 export const TRANSPORTS = {
@@ -40,8 +43,7 @@ export function ask(socket, event) {
 export class Server {
   static async start(example, env = {}) {
     const server = new Server();
-    const target = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
-    server.process = spawn(`${target}/debug/examples/${example}`, {
+    server.process = spawn(`${TARGET}/debug/examples/${example}`, {
       env: { ...process.env, PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { Manager } from "socket.io-client";
 import { EXAMPLES, Server, TRANSPORTS, ask, next, soon } from "./support.mjs";
 
 for (const example of EXAMPLES) {
@@ -35,6 +36,8 @@ for (const example of EXAMPLES) {
           assert.equal((await gone)[0], "io server disconnect");
           const back = next(socket, "session");
           socket.connect();
+          // Nothing of the former user's session carries over.
+          visits = 0;
           assert.deepEqual(await back, [{ name: user, visits }]);
           await use();
         }
@@ -53,6 +56,32 @@ for (const example of EXAMPLES) {
         assert.equal(await server.refused("/", { headers, transports }), "NO_COOKIE");
       });
     }
+
+    test("two namespaces of one Manager come back over a new transport after a sign-in", async () => {
+      const headers = { cookie: await server.login("Ann") };
+      const manager = new Manager(server.url, { extraHeaders: headers, reconnectionDelay: 50 });
+      const sockets = ["/", "/lobby"].map((namespace) => manager.socket(namespace));
+      server.sockets.push(...sockets);
+      await Promise.all(sockets.map((socket) => next(socket, "session")));
+      const [, lobby] = sockets;
+      const { id } = manager.engine;
+      const back = sockets.map(
+        (socket) => soon(new Promise((resolve) => socket.on("session", (user) => user.name === "Bea" && resolve())), "Bea"),
+      );
+      for (const socket of sockets) {
+        socket.on("disconnect", (reason) => {
+          if (reason !== "io server disconnect") return;
+          socket.disconnect();
+          manager.engine.close();
+          socket.connect();
+        });
+      }
+      headers.cookie = await server.login("Bea", headers.cookie);
+      await Promise.all(back);
+      assert.notEqual(manager.engine.id, id);
+      assert.equal(lobby.active, true);
+      manager._close();
+    });
 
     test("two namespaces of one polling transport go on when a third is refused", async () => {
       const cookie = await server.login("Ann");
