@@ -49,9 +49,13 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 
     /// Whether the extractor refuses the origin of a request.
     pub(crate) fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), SessionRejection> {
-        match self.extract(handshake) {
-            Err(Extracted::Rejected(forbidden @ SessionRejection::Forbidden(_))) => Err(forbidden),
-            _ => Ok(()),
+        let check = || self.inner.extractor.check_origin(handshake);
+        match catch_unwind(AssertUnwindSafe(check)) {
+            Ok(checked) => checked.map_err(SessionRejection::Forbidden),
+            Err(_panic) => {
+                let error = StoreError::panicked("the session id extractor");
+                Err(SessionRejection::StoreError(error))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{error::CreateError, lookup::refused, session_bridge::SessionBridge};
 use crate::{
     extractor::Handshake,
     id::SessionId,
-    live::{Attachment, Disconnect, EndReason, LiveSocket, LoadError, Seat, UpdateError},
+    live::{Attachment, Disconnect, LiveSocket, LoadError, Seat, UpdateError},
     rejection::SessionRejection,
     session::Session,
     store::{StoreError, StoreErrorKind},
@@ -159,11 +159,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// When the store fails; see [`Session::end`].
     pub async fn end(&self, id: &SessionId) -> Result<(), StoreError> {
-        let ended = self
-            .inner
-            .live
-            .end_by_id(id, EndReason::Deleted, Disconnect::Now);
-        ended.await
+        self.inner.live.end_by_id(id).await
     }
 
     /// Ends a session that another one replaces. The deletion is owed if it fails.

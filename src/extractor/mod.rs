@@ -85,6 +85,20 @@ pub trait SessionIdExtractor: Send + Sync + 'static {
         }
     }
 
+    /// Whether the request comes from an origin whose pages may use the client's credentials. Asked
+    /// where no credential is used: before a sign-in and a sign-out, and by
+    /// [`own_origins_only`](crate::socketio::SessionMiddleware::own_origins_only).
+    ///
+    /// By default, every origin may. An extractor of a credential that browsers send by themselves
+    /// calls [`OriginPolicy::check`] here, too; one that wraps another forwards the call.
+    ///
+    /// # Errors
+    ///
+    /// When the origin may not.
+    fn check_origin(&self, _handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        Ok(())
+    }
+
     /// Tries `other` when this extractor found nothing, or its credential may not be used from the
     /// request's origin. See [`Or`].
     ///
@@ -115,6 +129,10 @@ impl<E: SessionIdExtractor + ?Sized> SessionIdExtractor for Arc<E> {
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         (**self).presented(handshake)
     }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        (**self).check_origin(handshake)
+    }
 }
 
 impl<E: SessionIdExtractor + ?Sized> SessionIdExtractor for Box<E> {
@@ -124,5 +142,9 @@ impl<E: SessionIdExtractor + ?Sized> SessionIdExtractor for Box<E> {
 
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         (**self).presented(handshake)
+    }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        (**self).check_origin(handshake)
     }
 }

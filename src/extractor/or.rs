@@ -1,6 +1,6 @@
 //! One extractor, else another.
 
-use super::{ExtractError, SessionIdExtractor};
+use super::{ExtractError, ForbiddenReason, SessionIdExtractor};
 use crate::{handshake::Handshake, id::SessionId};
 
 /// Tries the second extractor when the first found nothing, or was
@@ -54,11 +54,17 @@ impl<A: SessionIdExtractor, B: SessionIdExtractor> SessionIdExtractor for Or<A, 
         }
         ids
     }
+
+    /// A foreign page is refused whatever credentials it adds, so both are asked.
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.first.check_origin(handshake)?;
+        self.second.check_origin(handshake)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::ForbiddenReason, *};
+    use super::*;
 
     type Answer = Result<&'static str, ExtractError>;
 

@@ -1,5 +1,6 @@
 //! Signing in and out in an HTTP request.
 
+use futures_util::future::join_all;
 use http::request::Parts;
 
 use crate::{
@@ -97,12 +98,17 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     {
         let presented = self.presented(&Handshake::from_parts(parts));
         let session = self.create(data).await?;
-        for old in &presented {
-            let earlier = self.double_click(old, &session);
-            for id in std::iter::once(old.clone()).chain(earlier) {
-                self.end_replaced(parts, &id, &session).await;
-            }
-        }
+        let mut replaced = presented.clone();
+        replaced.extend(
+            presented
+                .iter()
+                .filter_map(|old| self.double_click(old, &session)),
+        );
+        // All of them are marked as ended before the first call of the store.
+        let ends = replaced
+            .iter()
+            .map(|old| self.end_replaced(parts, old, &session));
+        join_all(ends).await;
         Ok(session)
     }
 
@@ -134,7 +140,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             return Ok(SignedOut::NothingPresented);
         }
         let ends = presented.iter().map(|id| self.end(id));
-        let ended = futures_util::future::join_all(ends).await;
+        let ended = join_all(ends).await;
         for ended in ended {
             ended?;
         }
@@ -164,12 +170,15 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 
     fn check(&self, parts: &Parts) -> Result<(), SignInError> {
         let handshake = Handshake::from_parts(parts);
-        match self.check_origin(&handshake) {
-            Err(rejection @ SessionRejection::Forbidden(reason)) => {
-                self.report(&rejection, &handshake);
-                Err(SignInError::Forbidden(reason))
-            }
-            _ => Ok(()),
-        }
+        let rejection = match self.check_origin(&handshake) {
+            Ok(()) => return Ok(()),
+            Err(rejection) => rejection,
+        };
+        self.report(&rejection, &handshake);
+        Err(match rejection {
+            SessionRejection::Forbidden(reason) => SignInError::Forbidden(reason),
+            SessionRejection::StoreError(error) => SignInError::Store(error),
+            _ => SignInError::Forbidden(ForbiddenReason::Other),
+        })
     }
 }

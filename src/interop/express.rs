@@ -11,7 +11,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, Handshake, InvalidCredential, SessionIdExtractor,
+        CookieConfigError, ExtractError, ForbiddenReason, Handshake, InvalidCredential,
+        SessionIdExtractor,
         cookie::{CookieCarrier, cookie_methods},
     },
     id::SessionId,
@@ -151,6 +152,10 @@ impl SessionIdExtractor for ExpressCookie {
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         self.carrier
             .presented(handshake, |value| self.verify(value))
+    }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.carrier.check_origin(handshake)
     }
 }
 

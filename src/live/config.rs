@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -35,11 +36,9 @@ pub(crate) struct Config<T> {
 impl<T> Config<T> {
     /// How long a session with this data lives from now on, when it is created or touched.
     pub(crate) fn ttl_of(&self, data: &T) -> Duration {
-        let ttl = match &self.ttl_of {
-            Some(ttl_of) => ttl_of(data),
-            None => self.ttl,
-        };
-        self.capped(ttl, data)
+        let of_data = |ttl_of: &Arc<TtlOf<T>>| caught("`ttl_of`", || ttl_of(data));
+        let ttl = self.ttl_of.as_ref().and_then(of_data);
+        self.capped(ttl.unwrap_or(self.ttl), data)
     }
 
     /// A time to live that respects the absolute lifetime of the session.
@@ -54,7 +53,8 @@ impl<T> Config<T> {
     }
 
     pub(crate) fn latest_end(&self, data: &T) -> Option<SystemTime> {
-        self.max_lifetime.as_ref().and_then(|latest| latest(data))
+        let latest = self.max_lifetime.as_ref()?;
+        caught("`max_lifetime`", || latest(data)).flatten()
     }
 
     /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't
@@ -62,6 +62,15 @@ impl<T> Config<T> {
     pub(crate) fn recheck_delay(&self) -> Duration {
         self.revalidate_every.mul_f64(0.8 + 0.4 * fastrand::f64())
     }
+}
+
+/// Calls a closure of the application; `None` when it panics.
+fn caught<R>(what: &str, call: impl FnOnce() -> R) -> Option<R> {
+    let called = catch_unwind(AssertUnwindSafe(call));
+    if called.is_err() {
+        tracing::error!("{what} panicked");
+    }
+    called.ok()
 }
 
 impl<T> fmt::Debug for Config<T> {

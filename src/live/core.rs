@@ -15,17 +15,18 @@ use tokio::{
 
 use super::{
     config::Config,
-    entry::Entry,
+    entry::{Entry, EntryState},
     failed::FailedLookups,
     feed::Feed,
     inert::InertIds,
     owed::OwedDeletions,
     queue::{Job, Lane, Queue},
+    reason::EndReason,
     registry::Registry,
     retire::Retiring,
     snapshot::Snapshot,
     socket::LiveSocket,
-    state::{Known, Life, Queued, State},
+    state::{Known, Queued},
     throttle::Throttle,
     timers::Timers,
 };
@@ -99,10 +100,7 @@ impl<T> Core<T> {
         id: &SessionId,
         known: impl FnOnce() -> Known<T>,
     ) -> Arc<Entry<T>> {
-        let answers = |entry: &Entry<T>| match entry.state().life {
-            Life::Alive { .. } => true,
-            Life::Ended { owed, .. } => owed,
-        };
+        let answers = |entry: &Entry<T>| entry.end_reason().is_none() || self.owed.holds(entry);
         let make = || Entry::new(id.clone(), self.registry.clone(), known());
         self.registry.get_or_insert(id, answers, make)
     }
@@ -145,19 +143,17 @@ impl<T> Core<T> {
         Some(key)
     }
 
-    pub(super) fn detach(&self, entry: &Arc<Entry<T>>, key: u64) {
-        let removed = self.forget_socket(entry, key);
-        drop(removed);
-        self.unwatch(entry);
-    }
-
-    /// Removes a socket that is gone, while its attachment may still exist.
-    pub(super) fn forget_socket(&self, entry: &Entry<T>, key: u64) -> Option<Arc<dyn LiveSocket>> {
-        let removed = entry.state().detach(key);
+    /// Detaches a socket, unless it is no longer attached: the session has ended, or it was seen to be
+    /// gone.
+    pub(super) fn detach(&self, entry: &Entry<T>, key: u64) {
+        let mut state = entry.state();
+        let removed = state.detach(key);
         if removed.is_some() {
             self.live_sockets.fetch_sub(1, Ordering::Relaxed);
+            self.less_watched(&mut state);
         }
-        removed
+        drop(state);
+        drop(removed);
     }
 
     /// A caller waits for the end or a change.
@@ -165,28 +161,35 @@ impl<T> Core<T> {
         let mut state = entry.state();
         state.watchers += 1;
         self.now_watched(entry, &mut state);
-        let alive = state.end_reason().is_none();
-        // What is known may have become stale while the entry was not watched.
-        if alive && state.watchers == 1 && state.fresh(self.feed.epoch()).is_none() {
+        if state.watchers == 1 && state.fresh(self.feed.epoch()).is_none() {
             self.queue_check(entry, &mut state, Queued::Urgent);
         }
+        self.ensure_checked(entry, &mut state);
     }
 
     pub(super) fn unwatch(&self, entry: &Entry<T>) {
         let mut state = entry.state();
         state.watchers -= 1;
+        self.less_watched(&mut state);
+    }
+
+    /// What a client can create and leave again costs nothing afterwards.
+    fn less_watched(&self, state: &mut EntryState<T>) {
         if state.watchers > 0 {
             return;
         }
         if state.end_reason().is_none() {
             self.live_sessions.fetch_sub(1, Ordering::Relaxed);
         }
+        // The worker judges a session by checks that were made while it was watched.
+        state.failing = None;
+        state.set_last_check(None);
         if let Some(timer) = state.timer.take() {
             self.timers.remove(timer);
         }
     }
 
-    fn now_watched(&self, entry: &Arc<Entry<T>>, state: &mut State<T>) {
+    fn now_watched(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
         if state.watchers == 1 && state.end_reason().is_none() {
             self.live_sessions.fetch_add(1, Ordering::Relaxed);
             state.recheck = Instant::now() + self.config.recheck_delay();
@@ -206,8 +209,24 @@ impl<T> Core<T> {
         }
     }
 
+    /// Queues a check of a watched entry that is not fresh although the feed reports changes. No load
+    /// that could make it fresh is under way, if it was invalidated since that began.
+    pub(super) fn ensure_checked(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
+        let epoch = self.feed.epoch();
+        let stale = epoch.reports() && state.fresh(epoch).is_none();
+        let loading = state.load_to_outwait() < state.loads.begun;
+        if stale && !loading && state.watchers > 0 && state.end_reason().is_none() {
+            self.queue_check(entry, state, Queued::Urgent);
+        }
+    }
+
     /// Has the worker load the session again, unless that is queued already.
-    pub(super) fn queue_check(&self, entry: &Arc<Entry<T>>, state: &mut State<T>, urgency: Queued) {
+    pub(super) fn queue_check(
+        &self,
+        entry: &Arc<Entry<T>>,
+        state: &mut EntryState<T>,
+        urgency: Queued,
+    ) {
         if !state.queue(urgency) {
             return;
         }
@@ -220,7 +239,7 @@ impl<T> Core<T> {
     }
 
     /// Sets the worker's timer for a watched entry, if it is to look earlier than it would.
-    pub(super) fn schedule(&self, entry: &Arc<Entry<T>>, state: &mut State<T>) {
+    pub(super) fn schedule(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
         let Some(next) = self.next_look(state) else {
             return;
         };
@@ -233,7 +252,7 @@ impl<T> Core<T> {
         state.timer = Some(self.timers.insert(next, Arc::downgrade(entry)));
     }
 
-    fn next_look(&self, state: &State<T>) -> Option<Instant> {
+    fn next_look(&self, state: &EntryState<T>) -> Option<Instant> {
         if state.watchers == 0 || state.end_reason().is_some() {
             return None;
         }
@@ -253,15 +272,23 @@ impl<T> Core<T> {
         snapshot.checked + self.config.max_stale
     }
 
-    /// Called under the lock when a session has just ended: it is no longer live.
-    pub(super) fn no_longer_live(&self, state: &mut State<T>, sockets: usize) {
-        self.live_sockets.fetch_sub(sockets, Ordering::Relaxed);
-        if state.watchers > 0 {
+    /// Ends a session under its lock, and returns its sockets; `None` when it had ended before.
+    pub(super) fn end(
+        &self,
+        state: &mut EntryState<T>,
+        reason: EndReason,
+    ) -> Option<Vec<Arc<dyn LiveSocket>>> {
+        let was_live = state.watchers > 0;
+        let sockets = state.end(reason)?;
+        self.live_sockets
+            .fetch_sub(sockets.len(), Ordering::Relaxed);
+        if was_live {
             self.live_sessions.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(timer) = state.timer.take() {
             self.timers.remove(timer);
         }
+        Some(sockets)
     }
 
     /// The time from which on a call that begins now has failed.
@@ -271,5 +298,12 @@ impl<T> Core<T> {
 
     pub(super) fn store_timeout(&self) -> Duration {
         self.store.timeout()
+    }
+}
+
+impl<T> Drop for Core<T> {
+    fn drop(&mut self) {
+        // The worker finds it gone, and ends.
+        self.wake.notify_one();
     }
 }

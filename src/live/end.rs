@@ -4,14 +4,22 @@
 //! sockets leave their rooms and are disconnected one by one. It never waits for the session's turn
 //! at the store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, state::Life};
+use tokio::time::Instant;
+
+use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, socket::LiveSocket};
 use crate::{
     causes::Causes,
     id::SessionId,
     store::{StoreError, StoreErrorKind},
 };
+
+/// A session that is not found this shortly before its deadline has expired: the store's clock, ours
+/// and the way in between are not exact.
+const EXPIRY_TOLERANCE: Duration = Duration::from_secs(1);
+/// Timeout for the question whether a session was replaced. Without an answer it was deleted.
+const REPLACED_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Ends a session on this node.
 pub(super) fn finish<T: Send + Sync + 'static>(
@@ -26,29 +34,31 @@ pub(super) fn finish<T: Send + Sync + 'static>(
     finish_with(core, entry, reason, when);
 }
 
-/// Ends when the store no longer calls the session replaced: it was deleted after all.
-async fn not_replaced<T: Send + Sync + 'static>(core: Arc<Core<T>>, id: SessionId) -> EndReason {
-    let inert = core.inert.watch(&id);
-    // The store may have changed its answer before the watch began.
-    while !matches!(core.store.was_replaced(&id).await, Ok(false)) {
-        inert.reported().await;
-    }
-    EndReason::Deleted
-}
-
-/// Ends a session on this node, and disconnects its sockets at the given time.
+/// Ends a session on this node, and disconnects its sockets at the given time. `false` when it had
+/// ended before.
 pub(super) fn finish_with<T>(
-    core: &Arc<Core<T>>,
+    core: &Core<T>,
     entry: &Entry<T>,
     reason: EndReason,
     when: Disconnect,
-) {
+) -> bool {
     let mut state = entry.state();
-    let Some(sockets) = state.end(reason) else {
-        return;
-    };
-    core.no_longer_live(&mut state, sockets.len());
+    let sockets = core.end(&mut state, reason);
     drop(state);
+    let ended = sockets.is_some();
+    if let Some(sockets) = sockets {
+        announce(core, entry, reason, sockets, when);
+    }
+    ended
+}
+
+fn announce<T>(
+    core: &Core<T>,
+    entry: &Entry<T>,
+    reason: EndReason,
+    sockets: Vec<Arc<dyn LiveSocket>>,
+    when: Disconnect,
+) {
     tracing::debug!(
         session = entry.id.fingerprint(),
         %reason,
@@ -59,47 +69,112 @@ pub(super) fn finish_with<T>(
     core.retiring.retire(sockets, reason, when);
 }
 
+/// Ends when the store no longer calls the session replaced: it was deleted after all.
+async fn not_replaced<T: Send + Sync + 'static>(core: Arc<Core<T>>, id: SessionId) -> EndReason {
+    let inert = core.inert.watch(&id);
+    // The store may have changed its answer before the watch began.
+    while !matches!(core.store.was_replaced(&id).await, Ok(false)) {
+        inert.reported().await;
+    }
+    EndReason::Deleted
+}
+
+/// The store has no such session: ends it here, if it was known.
+pub(super) async fn missing<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Entry<T>) {
+    let reason = reason_of_missing(core, entry).await;
+    finish(core, entry, reason);
+}
+
+/// Why a session that was known here is not found.
+pub(super) async fn reason_of_missing<T: Send + Sync + 'static>(
+    core: &Core<T>,
+    entry: &Entry<T>,
+) -> EndReason {
+    let deadline = {
+        let state = entry.state();
+        // What is not known here is not worth a further call.
+        let Some(snapshot) = state.snapshot() else {
+            return EndReason::Deleted;
+        };
+        if state.is_rotating() {
+            return EndReason::Rotated;
+        }
+        snapshot.deadline
+    };
+    if deadline.is_some_and(|deadline| deadline <= Instant::now() + EXPIRY_TOLERANCE) {
+        return EndReason::Expired;
+    }
+    let replaced = core.store.was_replaced(&entry.id);
+    match tokio::time::timeout(REPLACED_TIMEOUT, replaced).await {
+        Ok(Ok(true)) => EndReason::Rotated,
+        _ => EndReason::Deleted,
+    }
+}
+
 /// Ends a session everywhere: on this node at once, and in the store. Should the store fail, or the
-/// caller not wait, the deletion stays owed.
+/// caller not wait, the deletions stay owed, because all of them are marked and owed before the first
+/// call.
 ///
-/// An end that meets a rotation under way deletes the old id, then the new one.
+/// An end that meets a rotation under way deletes the old id, then the new one; on the handle of a
+/// session that was rotated here, it ends the session under its new id, too.
 pub(super) async fn end<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
-    reason: EndReason,
-    when: Disconnect,
 ) -> Result<(), StoreError> {
-    let rotated_to = successor(entry);
-    // When the session came back after this entry had ended, another entry answers for it.
-    let answering = core.find(&entry.id).unwrap_or_else(|| entry.clone());
-    let rotating_to = mark(core, &answering, reason, when);
-    let deleted = delete(core, &entry.id).await;
-    if let Some(successor) = rotating_to.or(rotated_to) {
-        let next = core.entry(&successor);
-        mark(core, &next, reason, Disconnect::Now);
-        delete(core, &successor).await?;
+    let mut marked = vec![mark(core, entry, EndReason::Deleted, Disconnect::Now)];
+    while let Some(next) = marked
+        .last()
+        .and_then(|last| last.state().successor().cloned())
+    {
+        marked.push(mark(core, &next, EndReason::Deleted, Disconnect::Now));
     }
-    deleted
+    let mut ended = Ok(());
+    for entry in marked {
+        ended = delete(core, &entry.id).await.and(ended);
+    }
+    ended
 }
 
-/// Marks the end, and owes the deletion from the same moment on. Returns the id that a rotation gave
-/// the session or is giving it.
-fn mark<T>(
+/// Ends a session that another one replaces. The mark in the store tells other nodes; it comes before
+/// the deletion.
+pub(super) async fn replace<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
+    id: &SessionId,
+    when: Disconnect,
+) -> Result<(), StoreError> {
+    mark(core, &core.entry(id), EndReason::Rotated, when);
+    if let Err(error) = core.store.mark_replaced(id).await {
+        tracing::debug!(error = %Causes(&error), "a replaced session could not be marked");
+    }
+    delete(core, id).await
+}
+
+/// Marks the end of a session, and owes the deletion from the same moment on. Returns the entry that
+/// answers for the id: the session may have come back after `entry` had ended.
+fn mark<T>(
+    core: &Core<T>,
     entry: &Arc<Entry<T>>,
     reason: EndReason,
     when: Disconnect,
-) -> Option<SessionId> {
-    let mut state = entry.state();
-    let sockets = state.end(reason);
-    if let Some(sockets) = &sockets {
-        core.no_longer_live(&mut state, sockets.len());
-    }
-    let owed = core.owed.insert(entry, core.call_deadline());
-    state.set_owed(owed);
-    drop(state);
+) -> Arc<Entry<T>> {
+    let successor = entry.state().successor().cloned();
+    let (answering, sockets, owed) = loop {
+        let answering = core.entry(&entry.id);
+        let mut state = answering.state();
+        let sockets = core.end(&mut state, reason);
+        if sockets.is_none() && !core.owed.holds(&answering) {
+            // It has ended since it answered, so another one does now.
+            continue;
+        }
+        if let Some(successor) = successor {
+            state.inherit(successor);
+        }
+        let owed = core.owed.insert(&answering, core.call_deadline());
+        drop(state);
+        break (answering, sockets, owed);
+    };
     if !owed {
-        let session = entry.id.fingerprint();
+        let session = answering.id.fingerprint();
         tracing::error!(
             session,
             "too many deletions are owed: this one is not retried"
@@ -107,49 +182,31 @@ fn mark<T>(
     }
     core.wake.notify_one();
     if let Some(sockets) = sockets {
-        tracing::debug!(
-            session = entry.id.fingerprint(),
-            %reason,
-            sockets = sockets.len(),
-            "session ended"
-        );
-        entry.changed.notify_waiters();
-        core.retiring.retire(sockets, reason, when);
+        announce(core, &answering, reason, sockets, when);
     }
-    successor(entry)
-}
-
-fn successor<T>(entry: &Entry<T>) -> Option<SessionId> {
-    match &entry.state().life {
-        Life::Ended { successor, .. } => successor.clone(),
-        Life::Alive { .. } => None,
-    }
+    answering
 }
 
 /// One attempt at an owed deletion.
 pub(super) async fn delete<T: Send + Sync + 'static>(
-    core: &Arc<Core<T>>,
+    core: &Core<T>,
     id: &SessionId,
 ) -> Result<(), StoreError> {
     let deleted = core.store.delete(id).await;
     match &deleted {
-        Ok(_) => settle(core, id),
-        Err(error) if error.kind() == StoreErrorKind::Unsupported => settle(core, id),
-        Err(error) => {
+        Err(error) if error.kind() != StoreErrorKind::Unsupported => {
             tracing::warn!(
                 session = id.fingerprint(),
                 error = %Causes(error),
                 "an ended session could not be deleted; the deletion will be retried"
             );
             core.owed.failed(id);
+            core.wake.notify_one();
+        }
+        _ => {
+            drop(core.owed.confirmed(id, core.config.foreign_records));
+            core.wake.notify_one();
         }
     }
     deleted.map(|_| ())
-}
-
-/// The store has answered: the id may be used again.
-pub(super) fn settle<T>(core: &Arc<Core<T>>, id: &SessionId) {
-    if let Some(entry) = core.owed.remove(id) {
-        entry.state().set_owed(false);
-    }
 }

@@ -13,12 +13,14 @@ use super::{
 };
 use crate::id::SessionId;
 
+pub(super) type EntryState<T> = State<T, Entry<T>>;
+
 /// One session on this node. Handles, sockets, calls under way and owed deletions hold it; the
 /// registry only knows it.
 pub(crate) struct Entry<T> {
     pub(super) id: SessionId,
     registry: Arc<Registry<Entry<T>>>,
-    state: Mutex<State<T>>,
+    state: Mutex<EntryState<T>>,
     /// Notified when the data has changed or the session has ended.
     pub(super) changed: Notify,
     /// The turn at the store: every call whose answer is learned from holds it. Ending does not.
@@ -40,7 +42,7 @@ impl<T> Entry<T> {
     }
 
     /// The state, locked. Never held across a call of user code or of the registry.
-    pub(super) fn state(&self) -> MutexGuard<'_, State<T>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, EntryState<T>> {
         self.state.lock()
     }
 
@@ -60,5 +62,11 @@ impl<T> Entry<T> {
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
         self.registry.forget(&self.id, self);
+        // A chain of successors is dropped in a loop, because it can be longer than the stack.
+        let mut next = self.state.get_mut().take_successor();
+        while let Some(entry) = next {
+            next =
+                Arc::into_inner(entry).and_then(|mut entry| entry.state.get_mut().take_successor());
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Core,
-    end::finish,
+    end::{finish, reason_of_missing},
     entry::Entry,
     load_error::LoadError,
     reason::EndReason,
@@ -24,9 +24,6 @@ use crate::{
 const MAX_REPEATS: u32 = 4;
 /// Delay before a load that failed is repeated for a watched session.
 const RETRY: Duration = Duration::from_secs(1);
-/// A session that is not found this shortly before its deadline has expired: the store's clock, ours
-/// and the way in between are not exact.
-const EXPIRY_TOLERANCE: Duration = Duration::from_secs(1);
 
 type Loaded<T> = Result<Arc<Snapshot<T>>, LoadError>;
 
@@ -44,13 +41,12 @@ pub(super) async fn current<T: Send + Sync + 'static>(
         if let Some(snapshot) = state.fresh(core.feed.epoch()) {
             return Ok(snapshot.clone());
         }
-        let under_way = state.loads.begun > state.loads.ended;
-        state.loads.begun - u64::from(under_way)
+        state.load_to_outwait()
     };
     if let Some(error) = core.failed.get(&entry.id) {
         return Err(error);
     }
-    in_time(core, load(core, entry, after)).await
+    load(core, entry, after, Some(core.call_deadline())).await
 }
 
 /// The outcome of a load that begins after this call.
@@ -59,55 +55,34 @@ pub(super) async fn reload<T: Send + Sync + 'static>(
     entry: &Arc<Entry<T>>,
 ) -> Loaded<T> {
     let after = entry.state().loads.begun;
-    in_time(core, load(core, entry, after)).await
-}
-
-/// The deadline of a caller starts when it asks, and includes the wait for the session's turn.
-async fn in_time<T: Send + Sync + 'static>(
-    core: &Arc<Core<T>>,
-    load: impl Future<Output = Loaded<T>>,
-) -> Loaded<T> {
-    let deadline = core.call_deadline() + Duration::from_millis(1);
-    match tokio::time::timeout_at(deadline, load).await {
-        Ok(loaded) => loaded,
-        Err(_elapsed) => Err(LoadError::Store(StoreErrorKind::Timeout.into())),
-    }
+    load(core, entry, after, Some(core.call_deadline())).await
 }
 
 /// The outcome of the first load whose number is above `after`.
+///
+/// A caller waits for the session's turn, and for the loads of others, until its deadline. A load that
+/// it makes itself is not cut off: each of its calls has its own timeout.
 async fn load<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     after: u64,
+    deadline: Option<Instant>,
 ) -> Loaded<T> {
-    let _turn = entry.turn.lock().await;
+    let _turn = in_time(deadline, entry.turn.lock()).await?;
     if let Some(outcome) = outcome_after(entry, after) {
         return outcome;
     }
     let cold = entry.state().watchers <= 1 && entry.snapshot().is_none();
     let _permit = match cold {
-        true => core.cold_loads.acquire().await.ok(),
+        true => in_time(deadline, core.cold_loads.acquire()).await?.ok(),
         false => None,
     };
     for _ in 0..MAX_REPEATS {
-        let (number, before) = {
-            let mut state = entry.state();
-            state.loads.begun += 1;
-            (state.loads.begun, state.mark(core.feed.epoch()))
-        };
+        let loading = Loading::begin(core, entry);
         let began = Instant::now();
         let found = fetch(core, entry).await;
-        if core.feed.epoch() == before.epoch {
-            return install(
-                core,
-                entry,
-                Answer {
-                    number,
-                    before,
-                    began,
-                    found,
-                },
-            );
+        if core.feed.epoch() == loading.before.epoch {
+            return loading.install(began, found);
         }
     }
     let why = "the feed of changes broke or came back during each of several loads";
@@ -115,6 +90,76 @@ async fn load<T: Send + Sync + 'static>(
         StoreErrorKind::Unavailable,
         why,
     )))
+}
+
+async fn in_time<R>(
+    deadline: Option<Instant>,
+    wait: impl Future<Output = R>,
+) -> Result<R, LoadError> {
+    let Some(deadline) = deadline else {
+        return Ok(wait.await);
+    };
+    let waited = tokio::time::timeout_at(deadline, wait).await;
+    waited.map_err(|_elapsed| LoadError::Store(StoreErrorKind::Timeout.into()))
+}
+
+/// A load under way. When it is dropped before its end, the worker loads a watched session instead.
+struct Loading<'a, T> {
+    core: &'a Arc<Core<T>>,
+    entry: &'a Arc<Entry<T>>,
+    number: u64,
+    before: Mark,
+    installed: bool,
+}
+
+impl<'a, T: Send + Sync + 'static> Loading<'a, T> {
+    fn begin(core: &'a Arc<Core<T>>, entry: &'a Arc<Entry<T>>) -> Self {
+        let mut state = entry.state();
+        state.loads.begun += 1;
+        state.loads.began_at = state.invalidations;
+        let (number, before) = (state.loads.begun, state.mark(core.feed.epoch()));
+        drop(state);
+        Self {
+            core,
+            entry,
+            number,
+            before,
+            installed: false,
+        }
+    }
+
+    fn install(mut self, began: Instant, found: Result<Record<T>, Missing>) -> Loaded<T> {
+        self.installed = true;
+        let (core, entry) = (self.core, self.entry);
+        match found {
+            Ok(record) => {
+                let latest = core.config.latest_end(&record.data).and_then(instant_of);
+                let snapshot = Snapshot::loaded(record, began, latest);
+                install_good(core, entry, self.number, self.before, snapshot)
+            }
+            Err(missing) => {
+                let known = install_bad(core, entry, self.number, self.before, &missing);
+                if let (true, Some(reason)) = (known, missing.ends) {
+                    finish(core, entry, reason);
+                }
+                Err(missing.error)
+            }
+        }
+    }
+}
+
+impl<T> Drop for Loading<'_, T> {
+    fn drop(&mut self) {
+        if self.installed {
+            return;
+        }
+        let mut state = self.entry.state();
+        if state.loads.begun == self.number {
+            // It never ends, so nothing waits for it.
+            state.loads.began_at = u64::MAX;
+        }
+        self.core.ensure_checked(self.entry, &mut state);
+    }
 }
 
 fn outcome_after<T>(entry: &Entry<T>, after: u64) -> Option<Loaded<T>> {
@@ -130,14 +175,6 @@ fn outcome_after<T>(entry: &Entry<T>, after: u64) -> Option<Loaded<T>> {
         (None, Some(snapshot)) => Some(Ok(snapshot.clone())),
         (None, None) => None,
     }
-}
-
-/// What the store answered to one load.
-struct Answer<T> {
-    number: u64,
-    before: Mark,
-    began: Instant,
-    found: Result<Record<T>, Missing>,
 }
 
 /// Why there is no record, and how a session that was known ends because of it, if it does.
@@ -202,51 +239,6 @@ async fn verified<T: Send + Sync + 'static>(
     }
 }
 
-/// Why a session that was known here is not found. Only what is known is worth a further call.
-async fn reason_of_missing<T: Send + Sync + 'static>(
-    core: &Arc<Core<T>>,
-    entry: &Entry<T>,
-) -> EndReason {
-    let deadline = {
-        let state = entry.state();
-        let Some(snapshot) = state.snapshot() else {
-            return EndReason::Deleted;
-        };
-        if state.rotating_to().is_some() {
-            return EndReason::Rotated;
-        }
-        snapshot.deadline
-    };
-    if deadline.is_some_and(|deadline| deadline <= Instant::now() + EXPIRY_TOLERANCE) {
-        return EndReason::Expired;
-    }
-    match core.store.was_replaced(&entry.id).await {
-        Ok(true) => EndReason::Rotated,
-        Ok(false) | Err(_) => EndReason::Deleted,
-    }
-}
-
-fn install<T: Send + Sync + 'static>(
-    core: &Arc<Core<T>>,
-    entry: &Arc<Entry<T>>,
-    answer: Answer<T>,
-) -> Loaded<T> {
-    match answer.found {
-        Ok(record) => {
-            let latest = core.config.latest_end(&record.data).and_then(instant_of);
-            let snapshot = Snapshot::loaded(record, answer.began, latest);
-            install_good(core, entry, answer.number, answer.before, snapshot)
-        }
-        Err(missing) => {
-            let known = install_bad(core, entry, answer.number, answer.before, &missing);
-            if let (true, Some(reason)) = (known, missing.ends) {
-                finish(core, entry, reason);
-            }
-            Err(missing.error)
-        }
-    }
-}
-
 fn install_good<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
@@ -259,6 +251,11 @@ fn install_good<T: Send + Sync + 'static>(
         return Err(LoadError::NotFound);
     }
     if snapshot.is_over(Instant::now()) {
+        state.loads.ended = number;
+        state.loads.failure = Some(LoadError::NotFound);
+        if state.mark(core.feed.epoch()) == before {
+            core.failed.insert(&entry.id, LoadError::NotFound);
+        }
         drop(state);
         finish(core, entry, EndReason::Expired);
         return Err(LoadError::NotFound);
@@ -284,6 +281,7 @@ fn install_good<T: Send + Sync + 'static>(
     state.recheck = Instant::now() + core.config.recheck_delay();
     core.failed.remove(&entry.id);
     core.schedule(entry, &mut state);
+    core.ensure_checked(entry, &mut state);
     drop(state);
     drop(dropped);
     if let Some(old) = old {
@@ -323,16 +321,18 @@ fn install_bad<T>(
     known
 }
 
-/// Loads a watched session again for the worker.
+/// Loads a watched session again for the worker, which waits for the turn without a deadline: the
+/// report that led here must not get lost.
 pub(super) async fn check<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>) {
-    {
+    let after = {
         let mut state = entry.state();
         state.queued = Queued::No;
         if state.end_reason().is_some() || state.watchers == 0 {
             return;
         }
-    }
-    if let Err(LoadError::Store(error)) = reload(core, entry).await {
+        state.loads.begun
+    };
+    if let Err(LoadError::Store(error)) = load(core, entry, after, None).await {
         tracing::warn!(
             session = entry.id.fingerprint(),
             error = %Causes(&error),

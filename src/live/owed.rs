@@ -1,4 +1,15 @@
 //! Deletions that the store has not confirmed.
+//!
+//! ```text
+//!             insert            due             failed
+//!   (none) ───────────► waiting ────► running ──────────► waiting
+//!                          │             │
+//!                          └─────────────┴── confirmed ──► (none), or guarded for a minute where
+//!                                                          other programs write the records
+//! ```
+//!
+//! Only an answer of the store leads out, however long that takes. While an id is here, its entry is
+//! held and answers for it, so that the id is refused.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,31 +28,45 @@ const FIRST_DELAY: Duration = Duration::from_millis(200);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Maximum number of owed deletions. Beyond it a failed deletion is logged and not retried.
 const CAPACITY: usize = 100_000;
+/// Time for which a confirmed deletion is guarded: a request of another program that was under way
+/// may write the record again.
+const GUARD: Duration = Duration::from_mins(1);
 
-/// The deletions that this node owes, one per id. Each holds its entry, so that the id stays refused
-/// here. Only an answer of the store removes one, however long that takes.
+/// The deletions that this node owes, one per id.
 pub(super) struct OwedDeletions<T>(Mutex<Owed<T>>);
 
 struct Owed<T> {
     by_id: HashMap<SessionId, Deletion<T>>,
-    /// The retries by their time; the number tells those of the same time apart.
-    retries: BTreeMap<(Instant, u64), SessionId>,
+    /// The timers by their time; the number tells those of the same time apart.
+    timers: BTreeMap<Timer, SessionId>,
     last: u64,
 }
 
+type Timer = (Instant, u64);
+
 struct Deletion<T> {
     entry: Arc<Entry<T>>,
-    retry: (Instant, u64),
+    /// `None`: an attempt is running.
+    timer: Option<Timer>,
     delay: Duration,
+    /// The store has confirmed it; it is repeated when the record reappears.
+    guarded: bool,
 }
 
 impl<T> OwedDeletions<T> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Owed {
             by_id: HashMap::new(),
-            retries: BTreeMap::new(),
+            timers: BTreeMap::new(),
             last: 0,
         }))
+    }
+
+    /// Whether this entry answers for its id because its deletion is owed.
+    pub(super) fn holds(&self, entry: &Entry<T>) -> bool {
+        let owed = self.0.lock();
+        let deletion = owed.by_id.get(entry.id());
+        deletion.is_some_and(|deletion| std::ptr::eq(Arc::as_ptr(&deletion.entry), entry))
     }
 
     pub(super) fn contains(&self, id: &SessionId) -> bool {
@@ -49,89 +74,139 @@ impl<T> OwedDeletions<T> {
     }
 
     pub(super) fn ids(&self) -> Vec<SessionId> {
-        self.0.lock().by_id.keys().cloned().collect()
+        let owed = self.0.lock();
+        let unconfirmed = owed.by_id.iter().filter(|(_, deletion)| !deletion.guarded);
+        unconfirmed.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Number of deletions that the store has not confirmed.
     pub(super) fn len(&self) -> usize {
-        self.0.lock().by_id.len()
+        self.ids().len()
     }
 
     /// Owes the deletion of this session, whose first attempt takes until `answered` at most. `false`
     /// when too many are owed.
     pub(super) fn insert(&self, entry: &Arc<Entry<T>>, answered: Instant) -> bool {
+        // Dropped after the lock.
+        let _old;
         let mut owed = self.0.lock();
-        if owed.by_id.contains_key(&entry.id) {
-            return true;
-        }
-        if owed.by_id.len() >= CAPACITY {
+        if owed.by_id.len() >= CAPACITY && !owed.by_id.contains_key(&entry.id) {
             return false;
         }
-        let retry = owed.schedule(&entry.id, answered + FIRST_DELAY);
+        let timer = owed.schedule(&entry.id, answered + FIRST_DELAY);
         let deletion = Deletion {
             entry: entry.clone(),
-            retry,
+            timer: Some(timer),
             delay: FIRST_DELAY,
+            guarded: false,
         };
-        owed.by_id.insert(entry.id.clone(), deletion);
+        _old = owed.by_id.insert(entry.id.clone(), deletion);
+        if let Some(timer) = _old.as_ref().and_then(|old: &Deletion<T>| old.timer) {
+            owed.timers.remove(&timer);
+        }
         true
     }
 
-    /// The store has answered the deletion. Returns the entry, which the caller drops.
-    pub(super) fn remove(&self, id: &SessionId) -> Option<Arc<Entry<T>>> {
+    /// The store has answered the deletion. Returns the entry, to be dropped without a lock.
+    pub(super) fn confirmed(&self, id: &SessionId, guard: bool) -> Option<Arc<Entry<T>>> {
         let mut owed = self.0.lock();
+        if guard {
+            owed.reschedule(id, Instant::now() + GUARD);
+            owed.by_id.get_mut(id)?.guarded = true;
+            return None;
+        }
         let deletion = owed.by_id.remove(id)?;
-        owed.retries.remove(&deletion.retry);
+        if let Some(timer) = deletion.timer {
+            owed.timers.remove(&timer);
+        }
         Some(deletion.entry)
     }
 
     /// A deletion failed: its retry comes after the next delay from now.
     pub(super) fn failed(&self, id: &SessionId) {
         let mut owed = self.0.lock();
-        let Some(delay) = owed.by_id.get(id).map(|deletion| deletion.delay) else {
-            return;
-        };
-        owed.reschedule(id, Instant::now() + delay, (delay * 2).min(MAX_DELAY));
+        if let Some(deletion) = owed.by_id.get_mut(id) {
+            let delay = deletion.delay;
+            deletion.delay = (delay * 2).min(MAX_DELAY);
+            owed.reschedule(id, Instant::now() + delay);
+        }
     }
 
-    /// A deletion whose retry is due. Its next retry is scheduled at once, `attempt` after now, so
-    /// that it is made also when this attempt never ends.
-    pub(super) fn take_due(&self, now: Instant, attempt: Duration) -> Option<SessionId> {
+    /// The store reports this id: a guarded deletion is to be repeated at once.
+    pub(super) fn reported(&self, id: &SessionId) -> bool {
         let mut owed = self.0.lock();
-        let (retry, id) = owed.retries.first_key_value()?;
-        if retry.0 > now {
-            return None;
+        let Some(deletion) = owed.by_id.get_mut(id).filter(|deletion| deletion.guarded) else {
+            return false;
+        };
+        deletion.guarded = false;
+        deletion.delay = FIRST_DELAY;
+        owed.reschedule(id, Instant::now());
+        true
+    }
+
+    /// A deletion to be made now, which is running from now on. A guard that is over is removed.
+    pub(super) fn take_due(&self, now: Instant) -> Due<T> {
+        let mut owed = self.0.lock();
+        let Some((timer, id)) = owed.timers.first_key_value() else {
+            return Due::Nothing;
+        };
+        if timer.0 > now {
+            return Due::Nothing;
         }
-        let id = id.clone();
-        let delay = owed
-            .by_id
-            .get(&id)
-            .map_or(FIRST_DELAY, |deletion| deletion.delay);
-        owed.reschedule(&id, now + attempt + delay, delay);
-        Some(id)
+        let (timer, id) = (*timer, id.clone());
+        owed.timers.remove(&timer);
+        match owed.by_id.get_mut(&id) {
+            Some(deletion) if !deletion.guarded => {
+                deletion.timer = None;
+                Due::Delete(id)
+            }
+            _ => Due::Over(owed.by_id.remove(&id).map(|deletion| deletion.entry)),
+        }
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
         let owed = self.0.lock();
-        owed.retries.first_key_value().map(|(retry, _)| retry.0)
+        owed.timers.first_key_value().map(|(timer, _)| timer.0)
+    }
+
+    /// Attempts that were running died with their worker.
+    pub(super) fn restart(&self) {
+        let mut owed = self.0.lock();
+        let running = owed
+            .by_id
+            .iter()
+            .filter(|(_, deletion)| deletion.timer.is_none());
+        let running: Vec<SessionId> = running.map(|(id, _)| id.clone()).collect();
+        for id in running {
+            owed.reschedule(&id, Instant::now());
+        }
     }
 }
 
+/// What [`OwedDeletions::take_due`] found.
+pub(super) enum Due<T> {
+    Nothing,
+    Delete(SessionId),
+    /// A guard is over. Its entry is to be dropped without a lock.
+    Over(Option<Arc<Entry<T>>>),
+}
+
 impl<T> Owed<T> {
-    fn schedule(&mut self, id: &SessionId, at: Instant) -> (Instant, u64) {
+    fn schedule(&mut self, id: &SessionId, at: Instant) -> Timer {
         self.last += 1;
-        let retry = (at, self.last);
-        self.retries.insert(retry, id.clone());
-        retry
+        let timer = (at, self.last);
+        self.timers.insert(timer, id.clone());
+        timer
     }
 
-    fn reschedule(&mut self, id: &SessionId, at: Instant, delay: Duration) {
-        let retry = self.schedule(id, at);
-        if let Some(deletion) = self.by_id.get_mut(id) {
-            deletion.delay = delay;
-            let old = std::mem::replace(&mut deletion.retry, retry);
-            self.retries.remove(&old);
-        } else {
-            self.retries.remove(&retry);
+    fn reschedule(&mut self, id: &SessionId, at: Instant) {
+        let timer = self.schedule(id, at);
+        let old = match self.by_id.get_mut(id) {
+            Some(deletion) => deletion.timer.replace(timer),
+            None => Some(timer),
+        };
+        if let Some(old) = old {
+            self.timers.remove(&old);
         }
     }
 }

@@ -77,12 +77,17 @@ impl Disconnect {
 #[derive(Clone)]
 pub(super) struct Retiring {
     table: Arc<Mutex<HashMap<Seat, Arc<Retired>>>>,
-    calls: Blocking,
+    /// Two pools, so that hooks that hang leave the disconnects alone.
+    hooks: Blocking,
+    disconnects: Blocking,
+    /// The runtime of the worker, for calls from outside of one.
+    runtime: Arc<Mutex<Option<Handle>>>,
 }
 
 struct Retired {
     socket: Arc<dyn LiveSocket>,
-    seat: Option<Seat>,
+    seat: Seat,
+    reason: Mutex<EndReason>,
     /// Another socket has the seat.
     succeeded: tokio::sync::Mutex<bool>,
 }
@@ -91,8 +96,14 @@ impl Retiring {
     pub(super) fn new() -> Self {
         Self {
             table: Arc::default(),
-            calls: Blocking::new("a disconnect handler or an end hook", MAX_CALLS),
+            hooks: Blocking::new("an end hook", MAX_CALLS),
+            disconnects: Blocking::new("a disconnect handler", MAX_CALLS),
+            runtime: Arc::default(),
         }
+    }
+
+    pub(super) fn set_runtime(&self, runtime: Handle) {
+        *self.runtime.lock() = Some(runtime);
     }
 
     /// Takes all sockets out of their rooms, and has each disconnected by itself.
@@ -107,24 +118,29 @@ impl Retiring {
         }
         let retired: Vec<_> = sockets
             .into_iter()
-            .map(|socket| self.insert(socket))
+            .filter_map(|socket| self.insert(socket, reason))
             .collect();
         for socket in &retired {
             socket.leave_rooms();
         }
-        let Ok(runtime) = Handle::try_current() else {
-            tracing::error!(
-                "sockets of an ended session can't be disconnected outside of a runtime"
-            );
+        let runtime = Handle::try_current()
+            .ok()
+            .or_else(|| self.runtime.lock().clone());
+        let Some(runtime) = runtime else {
+            tracing::error!("sockets of an ended session can't be disconnected without a runtime");
             return;
         };
         match when {
-            Disconnect::Now => self.disconnect_all(&runtime, retired, reason),
+            Disconnect::Now => self.disconnect_all(&runtime, retired),
             Disconnect::After(until) => {
                 let (this, tasks) = (self.clone(), runtime.clone());
                 runtime.spawn(async move {
-                    let decided = stay_inert(&retired, until).await;
-                    this.disconnect_all(&tasks, retired, decided.unwrap_or(reason));
+                    if let Some(decided) = stay_inert(&retired, until).await {
+                        for socket in &retired {
+                            *socket.reason.lock() = decided;
+                        }
+                    }
+                    this.disconnect_all(&tasks, retired);
                 });
             }
         }
@@ -138,28 +154,42 @@ impl Retiring {
         }
     }
 
-    fn insert(&self, socket: Arc<dyn LiveSocket>) -> Arc<Retired> {
-        let seat = socket.seat();
+    /// Registers a socket; `None` when it is gone, or is retired already: then the newer reason counts.
+    fn insert(&self, socket: Arc<dyn LiveSocket>, reason: EndReason) -> Option<Arc<Retired>> {
+        if socket.presence() == Presence::Gone {
+            socket.release();
+            return None;
+        }
+        let seat = socket.seat()?;
+        // Dropped after the lock.
+        let _old;
+        let mut table = self.table.lock();
+        if let Some(retired) = table.get(&seat)
+            && Arc::ptr_eq(&retired.socket, &socket)
+        {
+            *retired.reason.lock() = reason;
+            return None;
+        }
         let retired = Arc::new(Retired {
             socket,
             seat: seat.clone(),
+            reason: Mutex::new(reason),
             succeeded: tokio::sync::Mutex::new(false),
         });
-        let old = seat.and_then(|seat| self.table.lock().insert(seat, retired.clone()));
-        drop(old);
-        retired
+        _old = table.insert(seat, retired.clone());
+        Some(retired)
     }
 
-    fn disconnect_all(&self, runtime: &Handle, sockets: Vec<Arc<Retired>>, reason: EndReason) {
+    fn disconnect_all(&self, runtime: &Handle, sockets: Vec<Arc<Retired>>) {
         for socket in sockets {
-            runtime.spawn(self.clone().disconnect(socket, reason));
+            runtime.spawn(self.clone().disconnect(socket));
         }
     }
 
     /// Goes on until the socket was seen to be gone: `disconnect` fails while the client does not
     /// read, it has no effect while another middleware is still running, and broadcasts go on
     /// arriving while a disconnect handler runs.
-    async fn disconnect(self, retired: Arc<Retired>, reason: EndReason) {
+    async fn disconnect(self, retired: Arc<Retired>) {
         let began = Instant::now();
         let mut delay = FIRST_DELAY;
         let mut hook_called = false;
@@ -170,7 +200,7 @@ impl Retiring {
                 Presence::Leaving => MAX_DELAY,
                 Presence::Connected => {
                     if !std::mem::replace(&mut hook_called, true) {
-                        self.call_hook(&retired, reason).await;
+                        self.call_hook(&retired).await;
                     }
                     self.call_disconnect(&retired).await;
                     if retired.socket.presence() == Presence::Gone {
@@ -191,9 +221,14 @@ impl Retiring {
         retired.socket.release();
     }
 
-    async fn call_hook(&self, retired: &Retired, reason: EndReason) {
+    async fn call_hook(&self, retired: &Retired) {
+        let reason = *retired.reason.lock();
+        // The session goes on.
+        if reason == EndReason::SocketClosed {
+            return;
+        }
         if let Some(hook) = retired.socket.end_hook(reason) {
-            let called = self.calls.run(hook);
+            let called = self.hooks.run(hook);
             let _ = tokio::time::timeout(HOOK_TIMEOUT, called).await;
         }
     }
@@ -203,7 +238,7 @@ impl Retiring {
     async fn call_disconnect(&self, retired: &Arc<Retired>) {
         for _ in 0..2 {
             let socket = retired.clone();
-            let called = self.calls.run(move || {
+            let called = self.disconnects.run(move || {
                 let succeeded = socket.succeeded.blocking_lock();
                 if !*succeeded {
                     socket.socket.disconnect();
@@ -216,14 +251,11 @@ impl Retiring {
     }
 
     fn remove(&self, retired: &Arc<Retired>) {
-        let Some(seat) = &retired.seat else {
-            return;
-        };
         let mut table = self.table.lock();
         let removed = table
-            .get(seat)
+            .get(&retired.seat)
             .is_some_and(|other| Arc::ptr_eq(other, retired))
-            .then(|| table.remove(seat));
+            .then(|| table.remove(&retired.seat));
         drop(table);
         drop(removed);
     }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::{
     core::Core,
-    end::{end, finish_with},
+    end::{end, finish, finish_with, missing},
     entry::Entry,
     load::current,
     reason::EndReason,
     retire::Disconnect,
     snapshot::Snapshot,
-    state::{Known, Life},
+    state::Known,
     turn::Write,
-    update::missing,
     update_error::UpdateError,
 };
 use crate::{causes::Causes, id::SessionId, store::Revision};
@@ -30,65 +29,74 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     if let Err(error) = core.store.mark_replaced(&entry.id).await {
         tracing::debug!(error = %Causes(&error), "a rotation could not be marked");
     }
+    let next = core.entry(new);
     let write = Write::begin(core, entry).await;
-    let rotation = Rotation::begin(entry, new)?;
+    let rotation = Rotation::begin(entry, &next)?;
     let renamed = core.store.rename(&entry.id, new).await?;
     write.answered();
     let known = entry.snapshot().unwrap_or_else(|| seen.clone());
     if !renamed {
-        missing(core, entry);
+        drop(rotation);
+        missing(core, entry).await;
         return Err(UpdateError::Gone);
     }
-    finish_with(core, entry, EndReason::Rotated, when);
+    let rotated = finish_with(core, entry, EndReason::Rotated, when);
     drop(rotation);
-    if entry.end_reason() != Some(EndReason::Rotated) {
+    if !rotated {
         // An end came while the rotation was under way. It wins.
-        let next = core.entry(new);
-        end(core, &next, EndReason::Deleted, Disconnect::Now).await?;
+        end(core, &next).await?;
         return Err(UpdateError::Gone);
     }
-    Ok(successor(core, new, &known).await)
-}
-
-/// The session under its new id. It exists whether or not it can be loaded now.
-async fn successor<T: Send + Sync + 'static>(
-    core: &Arc<Core<T>>,
-    new: &SessionId,
-    known: &Snapshot<T>,
-) -> (Arc<Entry<T>>, Arc<Snapshot<T>>) {
-    created(core, new);
+    // It exists whether or not it can be loaded now.
     let snapshot = Arc::new(known.with_data(known.data.clone(), Revision::unknown()));
-    let entry = core.entry_with(new, || Known::Stale(snapshot.clone()));
-    let loaded = current(core, &entry).await;
-    (entry, loaded.unwrap_or(snapshot))
+    let next = created(core, new, &snapshot);
+    let loaded = current(core, &next).await;
+    Ok((next, loaded.unwrap_or(snapshot)))
 }
 
-/// A session of this id was created or renamed to it: earlier failed lookups no longer count.
-pub(super) fn created<T>(core: &Arc<Core<T>>, id: &SessionId) {
+/// A session of this id was created or renamed to it here. Returns its entry, which knows it: earlier
+/// failed lookups no longer count, and an entry that knew an earlier session of the id ends.
+pub(super) fn created<T: Send + Sync + 'static>(
+    core: &Arc<Core<T>>,
+    id: &SessionId,
+    snapshot: &Arc<Snapshot<T>>,
+) -> Arc<Entry<T>> {
     core.failed.remove(id);
     if let Some(entry) = core.find(id) {
-        core.invalidate(&entry);
+        let earlier = entry.snapshot();
+        if earlier.is_some_and(|earlier| earlier.revision != snapshot.revision) {
+            finish(core, &entry, EndReason::Deleted);
+        }
     }
+    let entry = core.entry_with(id, || Known::Stale(snapshot.clone()));
+    let mut state = entry.state();
+    if state.snapshot().is_none() {
+        state.amend(snapshot.clone());
+    }
+    drop(state);
+    core.invalidate(&entry);
+    entry
 }
 
 /// While it exists, the entry knows that a rotation is under way.
 struct Rotation<'a, T>(&'a Entry<T>);
 
 impl<'a, T> Rotation<'a, T> {
-    fn begin(entry: &'a Entry<T>, new: &SessionId) -> Result<Self, UpdateError> {
+    fn begin(entry: &'a Entry<T>, next: &Arc<Entry<T>>) -> Result<Self, UpdateError> {
         let mut state = entry.state();
-        match state.life {
-            Life::Alive { .. } => {
-                state.set_rotating_to(Some(new.clone()));
-                Ok(Self(entry))
-            }
-            Life::Ended { .. } => Err(UpdateError::Gone),
+        if state.end_reason().is_some() {
+            return Err(UpdateError::Gone);
         }
+        let before = state.set_rotating_to(Some(next.clone()));
+        drop(state);
+        drop(before);
+        Ok(Self(entry))
     }
 }
 
 impl<T> Drop for Rotation<'_, T> {
     fn drop(&mut self) {
-        self.0.state().set_rotating_to(None);
+        let next = self.0.state().set_rotating_to(None);
+        drop(next);
     }
 }

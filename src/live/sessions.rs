@@ -20,13 +20,11 @@ use super::{
     rotate,
     snapshot::{Snapshot, deadline_after},
     socket::{LiveSocket, Presence, Seat},
-    state::Known,
     update,
     update_error::{TryUpdateError, UpdateError},
     users, worker,
 };
 use crate::{
-    causes::Causes,
     id::SessionId,
     store::{Created, GuardedStore, StoreError, StoreErrorKind},
 };
@@ -103,9 +101,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         socket: Arc<dyn LiveSocket>,
     ) -> Result<Attachment<T>, LoadError> {
         self.ensure_worker();
-        if self.0.shut_down.load(Ordering::Relaxed) {
-            return Err(LoadError::Store(StoreError::shut_down()));
-        }
+        self.check_not_shut_down()?;
         let entry = self.0.entry(id);
         let key = self.0.attach(&entry, &socket).ok_or(LoadError::NotFound)?;
         let attachment = Attachment {
@@ -115,6 +111,8 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             socket,
         };
         load::current(&self.0, &attachment.entry).await?;
+        // A shutdown that began meanwhile did not find the socket.
+        self.check_not_shut_down()?;
         attachment.socket.join(id.room());
         users::join(&self.0, &attachment.entry, &attachment.socket);
         if attachment.entry.end_reason().is_some() {
@@ -123,6 +121,13 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             return Err(LoadError::NotFound);
         }
         Ok(attachment)
+    }
+
+    fn check_not_shut_down(&self) -> Result<(), LoadError> {
+        match self.0.shut_down.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(LoadError::Store(StoreError::shut_down())),
+        }
     }
 
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
@@ -141,14 +146,13 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         let Created::Created(revision) = self.0.store.create(id, &data, ttl).await? else {
             return Ok(None);
         };
-        rotate::created(&self.0, id);
         let snapshot = Arc::new(Snapshot {
             data: Arc::new(data),
             revision,
             deadline: deadline_after(began, ttl),
             checked: began,
         });
-        let entry = self.0.entry_with(id, || Known::Stale(snapshot.clone()));
+        let entry = rotate::created(&self.0, id, &snapshot);
         Ok(Some(View { entry, snapshot }))
     }
 
@@ -277,17 +281,20 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
 
     /// The session is used: keeps it alive, if the bridge does that and it is time.
     pub(crate) fn used(&self, view: &View<T>) {
+        self.ensure_worker();
         let Some(every) = self.0.config.touch_every else {
             return;
         };
-        let mut state = view.entry.state();
-        let known = state.snapshot().unwrap_or(&view.snapshot);
+        // The closure for the ttl is the application's, and runs without the lock.
+        let known = self.latest(view).snapshot;
         let Some(deadline) = known.deadline else {
             return;
         };
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
         let ttl = self.0.config.ttl_of(&known.data);
+        let every = every.min(ttl / 2);
+        let mut state = view.entry.state();
         let too_early = state.next_touch.is_some_and(|next| now < next);
         if too_early || left + every > ttl {
             return;
@@ -316,29 +323,23 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     pub(crate) async fn end(&self, entry: &Arc<Entry<T>>) -> Result<(), StoreError> {
         self.ensure_worker();
         self.can_delete()?;
-        end::end(&self.0, entry, EndReason::Deleted, Disconnect::Now).await
+        end::end(&self.0, entry).await
     }
 
     /// Ends a session by its id, without loading it.
-    pub(crate) async fn end_by_id(
-        &self,
-        id: &SessionId,
-        reason: EndReason,
-        when: Disconnect,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn end_by_id(&self, id: &SessionId) -> Result<(), StoreError> {
         self.ensure_worker();
         self.can_delete()?;
         let entry = self.0.entry(id);
-        end::end(&self.0, &entry, reason, when).await
+        end::end(&self.0, &entry).await
     }
 
     /// Ends a session that another one replaces: its sockets are inert at once, here and on nodes that
     /// find the mark.
     pub(crate) async fn replace(&self, id: &SessionId, when: Disconnect) -> Result<(), StoreError> {
-        if let Err(error) = self.0.store.mark_replaced(id).await {
-            tracing::debug!(error = %Causes(&error), "a replaced session could not be marked");
-        }
-        self.end_by_id(id, EndReason::Rotated, when).await
+        self.ensure_worker();
+        self.can_delete()?;
+        end::replace(&self.0, id, when).await
     }
 
     /// Disconnects the sockets of a session, which goes on.
@@ -361,7 +362,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// Admits no more sockets, makes the owed deletions and touches, and returns the number of
     /// deletions that are left after `within`.
     pub(crate) async fn shut_down(&self, within: Duration) -> usize {
-        self.0.shut_down.store(true, Ordering::Relaxed);
+        self.0.shut_down.store(true, Ordering::SeqCst);
         self.ensure_worker();
         let finish = async {
             let deletions = self.0.owed.ids();

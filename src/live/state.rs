@@ -31,7 +31,9 @@
 //!    than at its beginning does not make the entry fresh.
 //! 4. A watched entry that is not fresh is queued for a check while the feed reports changes, because
 //!    a store may report only what was loaded since its last report.
-//! 5. `Ended` has a deletion owed from the moment it is marked until the store answered a delete.
+//! 5. A session that is ended by this node has a deletion owed (`owed`) from the moment of its end,
+//!    under the same lock, until the store answered a delete.
+//! 6. A successor is another entry, made later, so entries form chains and no circles.
 
 use std::sync::Arc;
 
@@ -41,7 +43,6 @@ use super::{
     feed::Epoch, load_error::LoadError, reason::EndReason, snapshot::Snapshot, socket::LiveSocket,
     timers::Timer,
 };
-use crate::id::SessionId;
 
 /// What this node knows of a session.
 pub(super) enum Known<T> {
@@ -51,19 +52,17 @@ pub(super) enum Known<T> {
 }
 
 /// Whether a session goes on.
-pub(super) enum Life {
+pub(super) enum Life<E> {
     Alive {
         /// The deadline has come, and a load decides; without an answer it ends at this time.
         last_check: Option<Instant>,
-        /// A rotation to this id is under way.
-        rotating_to: Option<SessionId>,
+        /// A rotation to the id of this entry is under way.
+        rotating_to: Option<Arc<E>>,
     },
     Ended {
         reason: EndReason,
-        /// The store has not confirmed the deletion.
-        owed: bool,
-        /// The id that a rotation on this node gave the session.
-        successor: Option<SessionId>,
+        /// The session under the id that a rotation on this node gave it, or was giving it.
+        successor: Option<Arc<E>>,
     },
 }
 
@@ -91,6 +90,8 @@ pub(super) struct Loads {
     pub(super) ended: u64,
     /// The error of load number `ended`, if it failed.
     pub(super) failure: Option<LoadError>,
+    /// The number of invalidations when load number `begun` began.
+    pub(super) began_at: u64,
 }
 
 pub(super) struct Sockets {
@@ -98,10 +99,10 @@ pub(super) struct Sockets {
     next_key: u64,
 }
 
-/// The state of an entry.
-pub(super) struct State<T> {
+/// The state of an entry. `E` is the entry itself.
+pub(super) struct State<T, E> {
     pub(super) known: Known<T>,
-    pub(super) life: Life,
+    pub(super) life: Life<E>,
     /// Number of times that what was known became uncertain.
     pub(super) invalidations: u64,
     pub(super) loads: Loads,
@@ -119,7 +120,7 @@ pub(super) struct State<T> {
     pub(super) next_touch: Option<Instant>,
 }
 
-impl<T> State<T> {
+impl<T, E> State<T, E> {
     pub(super) fn new(known: Known<T>) -> Self {
         Self {
             known,
@@ -211,18 +212,59 @@ impl<T> State<T> {
         }
     }
 
-    /// The id that a rotation under way gives the session.
-    pub(super) fn rotating_to(&self) -> Option<&SessionId> {
-        match &self.life {
-            Life::Alive { rotating_to, .. } => rotating_to.as_ref(),
+    pub(super) fn is_rotating(&self) -> bool {
+        matches!(
+            &self.life,
+            Life::Alive {
+                rotating_to: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// Sets the entry that a rotation under way leads to, and returns the one before, to be dropped
+    /// without the lock.
+    pub(super) fn set_rotating_to(&mut self, next: Option<Arc<E>>) -> Option<Arc<E>> {
+        match &mut self.life {
+            Life::Alive { rotating_to, .. } => std::mem::replace(rotating_to, next),
             Life::Ended { .. } => None,
         }
     }
 
-    pub(super) fn set_rotating_to(&mut self, id: Option<SessionId>) {
-        if let Life::Alive { rotating_to, .. } = &mut self.life {
-            *rotating_to = id;
+    pub(super) fn successor(&self) -> Option<&Arc<E>> {
+        match &self.life {
+            Life::Ended { successor, .. } => successor.as_ref(),
+            Life::Alive { .. } => None,
         }
+    }
+
+    /// An ended session takes over the successor of an earlier entry of its id.
+    pub(super) fn inherit(&mut self, entry: Arc<E>) {
+        if let Life::Ended { successor, .. } = &mut self.life
+            && successor.is_none()
+        {
+            *successor = Some(entry);
+        }
+    }
+
+    /// Takes the successor out of a state that is dropped.
+    pub(super) fn take_successor(&mut self) -> Option<Arc<E>> {
+        match &mut self.life {
+            Life::Alive {
+                rotating_to: next, ..
+            }
+            | Life::Ended {
+                successor: next, ..
+            } => next.take(),
+        }
+    }
+
+    /// The number of the last load whose outcome is too old for a caller that begins to wait now: the
+    /// load under way is good enough, unless something was invalidated since it began.
+    pub(super) fn load_to_outwait(&self) -> u64 {
+        let loads = &self.loads;
+        let joins = loads.begun > loads.ended && loads.began_at == self.invalidations;
+        loads.begun - u64::from(joins)
     }
 
     pub(super) fn last_check(&self) -> Option<Instant> {
@@ -244,21 +286,11 @@ impl<T> State<T> {
             return None;
         };
         let successor = rotating_to.take();
-        self.life = Life::Ended {
-            reason,
-            owed: false,
-            successor,
-        };
+        self.life = Life::Ended { reason, successor };
         self.invalidate();
         let sockets = std::mem::take(&mut self.sockets.list);
+        self.watchers -= u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         Some(sockets.into_iter().map(|(_, socket)| socket).collect())
-    }
-
-    /// Sets whether an ended session has a deletion owed.
-    pub(super) fn set_owed(&mut self, now: bool) {
-        if let Life::Ended { owed, .. } = &mut self.life {
-            *owed = now;
-        }
     }
 
     // --- Watchers ---------------------------------------------------------------------------------
@@ -271,10 +303,11 @@ impl<T> State<T> {
         key
     }
 
-    /// Removes a socket from the list, if it is there still.
+    /// Removes a socket from the list, if it is there still. A socket watches as long as it is there.
     pub(super) fn detach(&mut self, key: u64) -> Option<Arc<dyn LiveSocket>> {
         let list = &mut self.sockets.list;
         let at = list.iter().position(|(other, _)| *other == key)?;
+        self.watchers -= 1;
         Some(list.swap_remove(at).1)
     }
 

@@ -7,10 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     core::Core,
-    end::finish,
+    end::missing,
     entry::Entry,
     load::reload,
-    reason::EndReason,
     snapshot::{Snapshot, deadline_after},
     turn::Write,
     update_error::{TryUpdateError, UpdateError},
@@ -116,6 +115,7 @@ async fn save<T: Send + Sync + 'static>(
             let snapshot = Arc::new(known.unwrap_or_else(|| base.with_data(data, revision)));
             let old = state.snapshot().cloned();
             state.amend(snapshot.clone());
+            core.ensure_checked(entry, &mut state);
             drop(state);
             users::changed(core, entry, &base.data, &snapshot.data);
             drop(old);
@@ -124,7 +124,7 @@ async fn save<T: Send + Sync + 'static>(
         }
         Saved::Conflict => Ok(None),
         Saved::Gone => {
-            missing(core, entry);
+            missing(core, entry).await;
             Err(UpdateError::Gone)
         }
     }
@@ -150,7 +150,7 @@ pub(super) async fn touch<T: Send + Sync + 'static>(
     let touched = core.store.touch(&entry.id, &known.data, ttl).await?;
     write.answered();
     if !touched {
-        missing(core, entry);
+        missing(core, entry).await;
         return Err(UpdateError::Gone);
     }
     Ok(extend(core, entry, &known, deadline_after(began, ttl)))
@@ -177,11 +177,6 @@ fn extend<T>(
     core.schedule(entry, &mut state);
     drop(state);
     snapshot
-}
-
-/// The store answered that the session does not exist.
-pub(super) fn missing<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Entry<T>) {
-    finish(core, entry, EndReason::Deleted);
 }
 
 fn pauses() -> impl Iterator<Item = Duration> {

@@ -5,8 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{runtime::Handle, sync::Notify, time::Instant};
+use futures_util::FutureExt as _;
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
 use super::{
     core::Core,
@@ -14,6 +19,7 @@ use super::{
     entry::Entry,
     feed::Reports,
     load::check,
+    owed::Due,
     queue::{Job, Lane},
     reason::EndReason,
     socket::Presence,
@@ -37,8 +43,6 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 /// A wall clock that is ahead by more than this has jumped: the machine was suspended.
 const CLOCK_JUMP: Duration = Duration::from_secs(2);
 
-type Running = FuturesUnordered<BoxFuture<'static, ()>>;
-
 /// Starts the worker, or starts it again when it has died with its runtime.
 pub(super) fn ensure<T: Send + Sync + 'static>(core: &Arc<Core<T>>) {
     if core.worker_runs.load(Ordering::Acquire) {
@@ -51,6 +55,8 @@ pub(super) fn ensure<T: Send + Sync + 'static>(core: &Arc<Core<T>>) {
     if core.worker_runs.swap(true, Ordering::AcqRel) {
         return;
     }
+    core.retiring.set_runtime(runtime.clone());
+    core.owed.restart();
     // Subscribed before the first load: from now on no change goes unnoticed.
     let reports = Reports::new(core.store.changes());
     core.feed.begin(reports.is_ready());
@@ -89,7 +95,7 @@ impl<T> Drop for Alive<T> {
 
 impl<T: Send + Sync + 'static> Worker<T> {
     async fn run(mut self) {
-        let mut running = Running::new();
+        let mut running = JoinSet::new();
         loop {
             let Some(core) = self.alive.0.upgrade() else {
                 return;
@@ -100,7 +106,7 @@ impl<T: Send + Sync + 'static> Worker<T> {
                 // In a fixed order, so that a test can repeat a run. Nothing starves: what is due is
                 // done at the beginning of each turn.
                 biased;
-                Some(()) = running.next() => {}
+                Some(done) = running.join_next() => log_panic(&done),
                 () = self.wake.notified() => {}
                 change = self.reports.next() => self.report(change),
                 () = sleep_until(next) => {}
@@ -109,10 +115,13 @@ impl<T: Send + Sync + 'static> Worker<T> {
     }
 
     /// Does what is due, starts what is queued, and returns when to come again.
-    fn turn(&mut self, core: &Arc<Core<T>>, running: &mut Running) -> Option<Instant> {
+    fn turn(&mut self, core: &Arc<Core<T>>, running: &mut JoinSet<()>) -> Option<Instant> {
         let now = Instant::now();
+        self.drain_reports();
         if self.clock.has_jumped() {
             tracing::info!("the wall clock has jumped: all live sessions are loaded again");
+            // The deadlines of all entries are late by the jump, also of those that are not watched.
+            core.feed.begin(core.feed.epoch().reports());
             check_all(core, Queued::Routine);
         }
         if self.resubscribe.is_some_and(|at| at <= now) {
@@ -126,15 +135,35 @@ impl<T: Send + Sync + 'static> Worker<T> {
                 look(core, &entry, timer);
             }
         }
-        while let Some(id) = core.owed.take_due(now, core.store_timeout()) {
-            core.queue.push(Lane::Write, Job::Delete(id));
-        }
+        self.take_deletions(core, now);
         while running.len() < MAX_CALLS
             && let Some((lane, job)) = core.queue.pop()
         {
-            running.extend(run_job(core.clone(), lane, job));
+            start(core, lane, job, running);
         }
         self.next_turn(core)
+    }
+
+    /// Reports come before everything else that is queued.
+    fn drain_reports(&mut self) {
+        for _ in 0..BATCH {
+            match self.reports.next().now_or_never() {
+                Some(change) => self.report(change),
+                None => return,
+            }
+        }
+        // There may be more of them.
+        self.wake.notify_one();
+    }
+
+    fn take_deletions(&self, core: &Core<T>, now: Instant) {
+        loop {
+            match core.owed.take_due(now) {
+                Due::Nothing => return,
+                Due::Delete(id) => core.queue.push(Lane::Write, Job::Delete(id)),
+                Due::Over(entry) => drop(entry),
+            }
+        }
     }
 
     fn next_turn(&self, core: &Core<T>) -> Option<Instant> {
@@ -173,6 +202,9 @@ impl<T: Send + Sync + 'static> Worker<T> {
 fn reported<T>(core: &Core<T>, id: &SessionId) {
     core.failed.remove(id);
     core.inert.report(id);
+    if core.owed.reported(id) {
+        core.wake.notify_one();
+    }
     if let Some(entry) = core.find(id) {
         core.invalidate(&entry);
     }
@@ -251,33 +283,48 @@ fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, ti
 fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
     let sockets = entry.state().sockets.list.clone();
     for (key, socket) in sockets {
-        if matches!(socket.presence(), Presence::Gone | Presence::Leaving) {
-            drop(core.forget_socket(entry, key));
-            socket.release();
+        match socket.presence() {
+            Presence::Gone => {
+                core.detach(entry, key);
+                socket.release();
+            }
+            // Its disconnect handler may still take the session.
+            Presence::Leaving => core.detach(entry, key),
+            Presence::Connecting | Presence::Connected => {}
         }
     }
 }
 
-fn run_job<T: Send + Sync + 'static>(
-    core: Arc<Core<T>>,
+/// Starts a job as a task of its own, because it runs closures of the application: what they do, a
+/// panic included, stays there.
+fn start<T: Send + Sync + 'static>(
+    core: &Arc<Core<T>>,
     lane: Lane,
     job: Job<T>,
-) -> Option<BoxFuture<'static, ()>> {
+    running: &mut JoinSet<()>,
+) {
+    let core = core.clone();
     match job {
         Job::Check(entry) => {
-            // It was queued again in the urgent lane, where it has been taken or will be.
-            let promoted = lane == Lane::Routine && entry.state().queued != Queued::Routine;
-            (!promoted).then(|| async move { check(&core, &entry).await }.boxed())
+            // Or it was queued again in the urgent lane, where it has been taken or will be.
+            if lane == Lane::Urgent || entry.state().queued == Queued::Routine {
+                running.spawn(async move { check(&core, &entry).await });
+            }
         }
         Job::Delete(id) => {
             let writing = Writing::new(core);
-            let deleting = async move { drop(delete(&writing.0, &id).await) };
-            Some(deleting.boxed())
+            running.spawn(async move { drop(delete(&writing.0, &id).await) });
         }
         Job::Touch(entry) => {
             let writing = Writing::new(core);
-            Some(async move { touch_used(&writing.0, &entry).await }.boxed())
+            running.spawn(async move { touch_used(&writing.0, &entry).await });
         }
+    }
+}
+
+fn log_panic(done: &Result<(), JoinError>) {
+    if done.is_err() {
+        tracing::error!("a check of a session panicked");
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) enum Attached<T: Send + Sync + 'static> {
         /// ends the socket.
         earlier: Option<Arc<Attached<T>>>,
     },
-    Anonymous,
+    Anonymous {
+        earlier: Option<Arc<Attached<T>>>,
+    },
     /// The socket is gone, and its session was let go of.
     Released,
 }
@@ -27,7 +29,9 @@ impl<T: Send + Sync + 'static> Clone for Attached<T> {
                 attachment: attachment.clone(),
                 earlier: earlier.clone(),
             },
-            Self::Anonymous => Self::Anonymous,
+            Self::Anonymous { earlier } => Self::Anonymous {
+                earlier: earlier.clone(),
+            },
             Self::Released => Self::Released,
         }
     }

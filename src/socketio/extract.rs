@@ -36,7 +36,7 @@ fn attached<A: Adapter, T: Send + Sync + 'static>(
 ) -> Result<Option<Arc<Attachment<T>>>, SocketSessionError> {
     match socket.extensions.get::<Attached<T>>() {
         Some(Attached::Session { attachment, .. }) => Ok(Some(attachment)),
-        Some(Attached::Anonymous) => Ok(None),
+        Some(Attached::Anonymous { .. }) => Ok(None),
         Some(Attached::Released) => Err(SocketSessionError::Ended),
         None => {
             tracing::error!(

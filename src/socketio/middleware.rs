@@ -184,12 +184,21 @@ where
             .with_auth(&payload);
         match admit(&self.bridge, &socket, &handshake, self.on_end.hook()).await {
             Ok(attachment) => {
-                attach(&socket, attachment);
+                // Should the session have ended by now, its socket is retired already, and the extractors
+                // of the connect handler find the end.
+                if attachment.end_reason().is_some() {
+                    attachment.socket().leave_rooms();
+                }
+                let attachment = Arc::new(attachment);
+                attach(&socket, |earlier| Attached::Session {
+                    attachment,
+                    earlier,
+                });
                 Ok(())
             }
-            Err(rejection) if self.admits_without_session(&rejection) => {
+            Err(rejection) if self.admits_without_session(&rejection, &handshake) => {
                 self.bridge.note_anonymous(&rejection, &handshake);
-                socket.extensions.insert(Attached::<T>::Anonymous);
+                attach::<A, T>(&socket, |earlier| Attached::Anonymous { earlier });
                 Ok(())
             }
             Err(rejection) => {
@@ -201,11 +210,18 @@ where
 }
 
 impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
-    fn admits_without_session(&self, rejection: &SessionRejection) -> bool {
+    fn admits_without_session(
+        &self,
+        rejection: &SessionRejection,
+        handshake: &Handshake<'_>,
+    ) -> bool {
         match self.admits {
             Admits::Sessions => false,
             Admits::Everyone => rejection.is_anonymous() || rejection.is_forbidden(),
-            Admits::EveryoneOfOwnOrigins => rejection.is_anonymous(),
+            // A foreign page may bring a bad credential of its own.
+            Admits::EveryoneOfOwnOrigins => {
+                rejection.is_anonymous() && self.bridge.check_origin(handshake).is_ok()
+            }
         }
     }
 }
@@ -227,20 +243,16 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
     Ok(attachment)
 }
 
-fn attach<A: Adapter, T: Send + Sync + 'static>(socket: &Socket<A>, attachment: Attachment<T>) {
+/// Leaves the session in the socket, beside what the middleware of another bridge left there.
+fn attach<A: Adapter, T: Send + Sync + 'static>(
+    socket: &Socket<A>,
+    attached: impl FnOnce(Option<Arc<Attached<T>>>) -> Attached<T>,
+) {
     let earlier = socket.extensions.remove::<Attached<T>>();
     if earlier.is_some() {
         warn_of_two_bridges(socket.ns());
     }
-    // Should the session have ended by now, its socket is retired already, and the extractors of the
-    // connect handler find the end.
-    if attachment.end_reason().is_some() {
-        attachment.socket().leave_rooms();
-    }
-    socket.extensions.insert(Attached::Session {
-        attachment: Arc::new(attachment),
-        earlier: earlier.map(Arc::new),
-    });
+    socket.extensions.insert(attached(earlier.map(Arc::new)));
 }
 
 fn warn_of_two_bridges(namespace: &str) {

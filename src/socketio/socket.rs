@@ -112,9 +112,16 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
     }
 
     fn leave_rooms(&self) {
-        if let Some(socket) = self.socket.upgrade()
-            && let AtSeat::Empty | AtSeat::This = Self::at_seat(&socket)
-        {
+        let Some(socket) = self.socket.upgrade() else {
+            return;
+        };
+        // An empty seat is this socket's only while it has not entered its namespace yet.
+        let acts = match Self::at_seat(&socket) {
+            AtSeat::This => true,
+            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
+            AtSeat::Another | AtSeat::NoNamespace => false,
+        };
+        if acts {
             socket.leave_all();
         }
     }

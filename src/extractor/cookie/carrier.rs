@@ -10,7 +10,7 @@ use super::{
     attributes::{CookieAttributes, Scope},
 };
 use crate::{
-    extractor::{ExtractError, InvalidCredential, OriginPolicy, percent},
+    extractor::{ExtractError, ForbiddenReason, InvalidCredential, OriginPolicy, percent},
     handshake::Handshake,
     id::SessionId,
 };
@@ -49,6 +49,11 @@ impl CookieCarrier {
         &self.name
     }
 
+    /// Whether pages of the request's origin may use the cookie.
+    pub(crate) fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.origin.check_cookie(handshake, self.attributes.secure)
+    }
+
     /// The one id, from an origin that may use it.
     ///
     /// `verify` gets a value without quotes and escapes, of at most 1,024 bytes.
@@ -57,8 +62,7 @@ impl CookieCarrier {
         handshake: &Handshake<'_>,
         verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
     ) -> Result<SessionId, ExtractError> {
-        self.origin
-            .check_cookie(handshake, self.attributes.secure)?;
+        self.check_origin(handshake)?;
         match self.search(handshake, verify)? {
             Ids::One(id) => Ok(id),
             Ids::Several(ids) => Err(ExtractError::Several(ids)),
@@ -72,8 +76,7 @@ impl CookieCarrier {
         handshake: &Handshake<'_>,
         verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
     ) -> Result<SessionId, ExtractError> {
-        self.origin
-            .check_cookie(handshake, self.attributes.secure)?;
+        self.check_origin(handshake)?;
         self.last(handshake, verify)
     }
 

@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use super::{CookieCarrier, CookieConfigError, cookie_methods};
 use crate::{
-    extractor::{ExtractError, InvalidCredential, SessionIdExtractor},
+    extractor::{ExtractError, ForbiddenReason, InvalidCredential, SessionIdExtractor},
     handshake::Handshake,
     id::SessionId,
     key::Keyring,
@@ -189,6 +189,10 @@ impl SessionIdExtractor for SignedCookie {
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         self.carrier
             .presented(handshake, |value| self.verify(value))
+    }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.carrier.check_origin(handshake)
     }
 }
 

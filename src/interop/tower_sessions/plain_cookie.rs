@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, InvalidCredential, OriginError, OriginPolicy,
-        SessionIdExtractor, cookie::CookieCarrier,
+        CookieConfigError, ExtractError, ForbiddenReason, InvalidCredential, OriginError,
+        OriginPolicy, SessionIdExtractor, cookie::CookieCarrier,
     },
     handshake::Handshake,
     id::SessionId,
@@ -99,6 +99,10 @@ impl SessionIdExtractor for PlainCookie {
 
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         self.carrier.last(handshake, parse).into_iter().collect()
+    }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.carrier.check_origin(handshake)
     }
 }
 

@@ -11,8 +11,8 @@ use cookie::Key;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, InvalidCredential, OriginError, OriginPolicy,
-        SessionIdExtractor, cookie::CookieCarrier,
+        CookieConfigError, ExtractError, ForbiddenReason, InvalidCredential, OriginError,
+        OriginPolicy, SessionIdExtractor, cookie::CookieCarrier,
     },
     handshake::Handshake,
     id::SessionId,
@@ -147,6 +147,10 @@ impl SessionIdExtractor for PrivateCookie {
     fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
         let decrypt = |value: &[u8]| self.decrypt(value);
         self.carrier.presented(handshake, decrypt)
+    }
+
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        self.carrier.check_origin(handshake)
     }
 }
 

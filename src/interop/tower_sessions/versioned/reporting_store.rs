@@ -4,19 +4,14 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 
 use super::{
-    super::{
-        axum_login::{AxumLogin, DATA_KEY},
-        reports::Reports,
-    },
+    super::reports::Reports,
     core::{
         ExpiredDeletion, SessionStore,
         session::{Id, Record},
         session_store::Result,
     },
-    record_view::RecordView,
 };
 
 /// Wraps any store of tower-sessions, and reports the sessions that are saved and deleted through
@@ -123,60 +118,6 @@ impl<S: SessionStore> ReportingStore<S> {
     /// again.
     pub fn report_all(&self) {
         self.reports.report_all();
-    }
-
-    /// The session store of the bridge, for sessions that [axum-login] logs in: sessions that are not
-    /// logged in do not exist there, and sessions of other users end, see
-    /// [`user_id`](RecordView::user_id). `UserId` is `AuthUser::Id` of your user.
-    ///
-    /// axum-login compares the authentication hash only in a request of that very session. Add
-    /// `.verify(…)` to the bridge, or a stolen cookie still opens sockets after a change of the
-    /// password.
-    ///
-    /// [axum-login]: https://docs.rs/axum-login
-    #[must_use]
-    pub fn axum_login<UserId>(&self) -> RecordView<S, AxumLogin<UserId>>
-    where
-        UserId: DeserializeOwned + fmt::Display + Send + Sync + 'static,
-    {
-        self.field(DATA_KEY)
-            .user_id(|login: &AxumLogin<UserId>| Some(login.user_id().to_string()))
-    }
-
-    /// The session store of the bridge, for sessions that have a `T` at this path of their data: what
-    /// was stored with `session.insert(path, value)`. Sessions with nothing there, or with null, do not
-    /// exist in it.
-    ///
-    /// A dot leads into an object, unless the key with the dot exists.
-    ///
-    /// ```
-    /// # #[cfg(feature = "tower-sessions-0-14")] {
-    /// # use tower_sessions_0_14::MemoryStore;
-    /// use serde::Deserialize;
-    /// # use socketioxide_session::interop::tower_sessions::v0_14::ReportingStore;
-    ///
-    /// #[derive(Deserialize)]
-    /// struct Cart {
-    ///     items: Vec<u64>,
-    /// }
-    ///
-    /// let store = ReportingStore::new(MemoryStore::default());
-    /// let carts = store.field::<Cart>("shop.cart");
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn field<T: DeserializeOwned + Send + Sync + 'static>(
-        &self,
-        path: impl Into<Arc<str>>,
-    ) -> RecordView<S, T> {
-        RecordView::new(self.clone(), Some(path.into()))
-    }
-
-    /// The session store of the bridge, with all data of a session as one `T`: a struct with a field
-    /// for each key that the program inserts.
-    #[must_use]
-    pub fn whole_data<T: DeserializeOwned + Send + Sync + 'static>(&self) -> RecordView<S, T> {
-        RecordView::new(self.clone(), None)
     }
 
     pub(super) fn inner(&self) -> &S {
