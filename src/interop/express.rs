@@ -1,5 +1,9 @@
 //! Cookies of `express-session`.
 
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use crate::store::{ExpressRecords, ExpressRecordsError, FieldPathError, SameSite};
+
 use std::{borrow::Cow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
-    StoreError, StoreErrorKind, user_index::UserIndex,
+    StoreError, StoreErrorKind, replaced_marks::ReplacedMarks, user_index::UserIndex,
 };
 use crate::id::SessionId;
 
@@ -54,6 +54,7 @@ type UserId<T> = dyn Fn(&T) -> Option<String> + Send + Sync;
 
 struct Shared<T> {
     sessions: Mutex<Sessions<T>>,
+    replaced: Mutex<ReplacedMarks>,
     feed: broadcast::Sender<Change>,
 }
 
@@ -88,6 +89,7 @@ impl<T> MemoryStore<T> {
         Self {
             shared: Arc::new(Shared {
                 sessions: Mutex::new(sessions),
+                replaced: Mutex::default(),
                 feed: broadcast::Sender::new(FEED_CAPACITY),
             }),
             user_id: None,
@@ -263,6 +265,15 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
             return Err(StoreErrorKind::Unsupported.into());
         }
         Ok(self.shared.sessions.lock().users.sessions(user))
+    }
+
+    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.shared.replaced.lock().add(id);
+        Ok(())
+    }
+
+    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        Ok(self.shared.replaced.lock().contains(id))
     }
 
     fn changes(&self) -> Option<Changes> {

@@ -5,6 +5,7 @@ mod guarded;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod replaced_marks;
 mod request_scope;
 #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
 pub(crate) mod tower_sessions;
@@ -26,7 +27,10 @@ pub use error::{StoreError, StoreErrorKind};
 pub(crate) use guarded::GuardedStore;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use redis::{RedisConfigError, RedisStore, RedisStoreBuilder};
+#[doc(hidden)]
+pub use redis::{ExpressRecords, ExpressRecordsError, FieldPathError, SameSite};
+#[cfg(feature = "redis")]
+pub use redis::{Records, RedisConfigError, RedisStore, RedisStoreBuilder};
 #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
 pub(crate) use request_scope::CurrentRequest;
 pub(crate) use request_scope::RequestScope;

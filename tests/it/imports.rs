@@ -58,7 +58,7 @@ fn assert_named_only_in(word: &str, allowed: &[&str]) {
 fn each_framework_is_named_in_one_place() {
     assert_named_only_in("socketioxide", &["socketio"]);
     assert_named_only_in("axum_core", &["http/axum.rs"]);
-    assert_named_only_in("fred", &["store/redis"]);
+    assert_named_only_in("fred", &["store/redis/driver"]);
 }
 
 /// The modules of the crate root, from the bottom up: each may name those before it.

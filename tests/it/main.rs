@@ -27,6 +27,8 @@ mod redis_adapter;
 mod redis_deployments;
 #[cfg(feature = "redis")]
 mod redis_nodes;
+#[cfg(feature = "redis")]
+mod redis_refusals;
 mod soak;
 mod store_faults;
 mod support;

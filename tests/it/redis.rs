@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use socketioxide_session::{
     RedisStore, SessionId, SessionStore,
-    store::{Change, Created, RedisConfigError, Saved, StoreErrorKind},
+    store::{Change, Created, REPLACED_MARK_TTL, RedisConfigError, Saved, StoreErrorKind},
     testing::SampleData,
 };
 
@@ -35,8 +35,8 @@ socketioxide_session::store_conformance!(after_a_failover, async {
         .unwrap();
     servers.fail_over().await;
     soon("it answers again", async {
-        let nobody = SessionId::generate().unwrap();
-        while store.load(&nobody).await.is_err() {
+        let unknown = SessionId::generate().unwrap();
+        while store.load(&unknown).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -65,7 +65,7 @@ async fn a_session_is_one_readable_key() {
 }
 
 #[tokio::test]
-async fn changes_by_anybody_are_reported() {
+async fn changes_by_any_program_are_reported() {
     let server = Redis::start().await;
     let store = connect(&server).await;
     let mut feed = feed(&store).await;
@@ -122,8 +122,11 @@ async fn in_a_cluster_every_master_reports() {
         cluster.masters[0].cli(&["-c", "DEL", &key]);
         until_reported(&mut feed, &Change::Session(id)).await;
     }
-    let sizes = cluster.masters.iter().map(|master| master.cli(&["DBSIZE"]));
-    assert!(sizes.into_iter().all(|size| size == "0"));
+    for master in &cluster.masters {
+        assert_eq!(master.cli(&["KEYS", "session:*"]), "");
+        // The mark of this master, and no other.
+        assert_eq!(master.cli(&["DBSIZE"]), "1");
+    }
 }
 
 #[tokio::test]
@@ -199,7 +202,7 @@ async fn a_server_that_hangs_is_a_timeout_and_a_late_write_brings_nothing_back()
         matches!(kind, StoreErrorKind::Timeout | StoreErrorKind::Unavailable),
         "{kind:?}"
     );
-    // Somebody else's deletion comes first when it answers again, or last.
+    // A deletion by another program comes first when it answers again, or last.
     server.thaw();
     let key = key(&id);
     soon("it is deleted", async {
@@ -310,6 +313,26 @@ async fn what_is_no_session_is_a_decode_error_and_left_as_it_is() {
     assert_eq!(server.cli(&["LRANGE", &key, "0", "-1"]), "x");
 }
 
+#[tokio::test]
+async fn the_mark_of_a_replaced_session_is_short_lived_and_shows_no_id() {
+    let server = Redis::start().await;
+    let store = connect(&server).await;
+    let [id, other] = [(); 2].map(|()| SessionId::generate().unwrap());
+    assert!(!store.was_replaced(&id).await.unwrap());
+    store.mark_replaced(&id).await.unwrap();
+    store.mark_replaced(&id).await.unwrap();
+    // Other nodes see it.
+    assert!(connect(&server).await.was_replaced(&id).await.unwrap());
+    assert!(!store.was_replaced(&other).await.unwrap());
+    let mark = server.cli(&["KEYS", "*replaced:*"]);
+    assert!(mark.starts_with("[socketioxide-session]replaced:"));
+    assert!(!mark.contains(id.expose()));
+    let left: u128 = server.cli(&["PTTL", &mark]).parse().unwrap();
+    assert!(left > 5_000 && left <= REPLACED_MARK_TTL.as_millis());
+    server.cli(&["DEL", &mark]);
+    assert!(!store.was_replaced(&id).await.unwrap());
+}
+
 #[derive(Serialize, Deserialize)]
 struct Big {
     text: String,
@@ -355,8 +378,8 @@ async fn bad_urls_are_typed_errors_without_the_password() {
     assert_eq!(refused, cfg!(not(feature = "redis-tls")));
     let builder = RedisStore::<User>::builder("redis://:hunter2@127.0.0.1:1").unwrap();
     assert!(!format!("{builder:?}").contains("hunter2"));
-    let nobody = soon("an error", builder.connect::<User>())
+    let error = soon("an error", builder.connect::<User>())
         .await
         .unwrap_err();
-    assert!(!format!("{nobody:?}").contains("hunter2"));
+    assert!(!format!("{error:?}").contains("hunter2"));
 }

@@ -113,6 +113,10 @@ impl Node {
 #[tokio::test]
 async fn a_broadcast_to_a_session_reaches_all_nodes_and_a_logout_too() {
     let mut redis = Redis::start().await;
+    if redis.cli(&["COMMAND", "INFO", "SSUBSCRIBE"]).is_empty() {
+        eprintln!("Redis 6 has no sharded channels, which socketioxide's adapter needs");
+        return;
+    }
     let [a, b] = [node(&redis).await, node(&redis).await];
     let login = async |name: &str| {
         let name = name.to_owned();

@@ -82,7 +82,7 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_breaks_again_and_again_nothing_is_lost_and_nobody_is_wrongly_alive() {
+async fn while_redis_breaks_again_and_again_nothing_is_lost_and_no_ended_session_is_live() {
     let redis = Redis::start().await;
     let nodes = [node(&redis).await, node(&redis).await];
     let mut models = Vec::new();
@@ -217,6 +217,24 @@ async fn live(world: Arc<World>, seed: u64) -> Vec<Client> {
 async fn what_is_not_reported_is_found_when_it_is_asked_about_again() {
     let redis = Redis::start().await;
     let node = node(&redis).await;
+    let ann = node.login("Ann").await;
+    let mut tab = node.connected(&ann).await;
+    redis.cli(&["FLUSHALL"]);
+    assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
+    assert_eq!(tab.frame().await, "41");
+    node.assert_empty().await;
+}
+
+#[tokio::test]
+async fn a_flush_ends_the_sockets_long_before_they_are_revalidated() {
+    let redis = Redis::start().await;
+    let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
+    let setup = Setup::new().say_why().store(store);
+    let hour = Duration::from_hours(1);
+    let node = setup
+        .bridge(move |bridge| bridge.revalidate_every(hour).max_stale(2 * hour))
+        .start()
+        .await;
     let ann = node.login("Ann").await;
     let mut tab = node.connected(&ann).await;
     redis.cli(&["FLUSHALL"]);

@@ -14,9 +14,15 @@ use socketioxide_session::{
     store::{Change, Changes, Created, Record, Revision, Saved},
 };
 
-use super::{server::User, soon};
+use super::server::User;
 
 const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
+
+/// The server that most tests start: `$REDIS_SERVER`, else the installed one. `tests/redis-servers.sh`
+/// fetches others.
+fn server() -> Command {
+    Command::new(std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()))
+}
 
 const SOCKET: &str = "redis.sock";
 /// Where a server with TLS has the certificate of its authority.
@@ -26,26 +32,36 @@ const AUTHORITY: &str = "authority.pem";
 pub(crate) struct Redis {
     pub(crate) port: u16,
     folder: PathBuf,
-    cluster: bool,
+    settings: Vec<String>,
     process: Child,
 }
 
+/// The settings of a node of a cluster.
+pub(crate) const CLUSTER: &[&str] = &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
 impl Redis {
     pub(crate) async fn start() -> Self {
-        Self::start_as(false).await
+        Self::start_with(&[]).await
     }
 
-    async fn start_as(cluster: bool) -> Self {
-        let (port, folder) = (free_port(), folder());
-        let process = spawn(port, &folder, cluster);
-        Self::ready_at(port, folder, cluster, process).await
+    /// With further settings, as arguments.
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        Self::start_at(free_port(), settings).await
     }
 
-    async fn ready_at(port: u16, folder: PathBuf, cluster: bool, process: Child) -> Self {
+    /// On a port that was [free](free_port).
+    pub(crate) async fn start_at(port: u16, settings: &[&str]) -> Self {
+        let folder = folder();
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.into()).collect();
+        let process = spawn(port, &folder, &settings);
+        Self::ready_at(port, folder, settings, process).await
+    }
+
+    async fn ready_at(port: u16, folder: PathBuf, settings: Vec<String>, process: Child) -> Self {
         let server = Self {
             port,
             folder,
-            cluster,
+            settings,
             process,
         };
         server.ready().await;
@@ -93,6 +109,7 @@ impl Redis {
             std::fs::write(&path, text).unwrap();
             path
         };
+        // Not every server of `$REDIS_SERVER` is built with TLS.
         let process = Command::new("redis-server")
             .args(["--port", "0", "--tls-port", &port.to_string()])
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -108,7 +125,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect(MISSING);
-        let server = Self::ready_at(port, folder, false, process).await;
+        let server = Self::ready_at(port, folder, Vec::new(), process).await;
         (server, authority_pem)
     }
 
@@ -122,17 +139,35 @@ impl Redis {
         );
         let file = folder.join("sentinel.conf");
         std::fs::write(&file, settings).unwrap();
-        let process = Command::new("redis-server")
+        let process = server()
             .arg(&file)
             .arg("--sentinel")
             .stdout(Stdio::null())
             .spawn()
             .expect(MISSING);
-        Self::ready_at(port, folder, false, process).await
+        Self::ready_at(port, folder, Vec::new(), process).await
+    }
+
+    /// Waits until this replica has received everything that was written so far. (`WAIT` counts only the
+    /// writes of its own connection.)
+    pub(crate) async fn has_received_all_of(&self, master: &Redis) {
+        let offset = |server: &Redis, field: &str| -> Option<u64> {
+            let info = server.cli(&["INFO", "replication"]);
+            let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+            let (_, offset) = fields.find(|(name, _)| *name == field)?;
+            offset.trim().parse().ok()
+        };
+        let written = offset(master, "master_repl_offset").unwrap();
+        eventually("the replica has received it", async {
+            while offset(self, "slave_repl_offset") < Some(written) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
     }
 
     async fn ready(&self) {
-        soon("Redis is ready", async {
+        eventually("Redis is ready", async {
             while self.cli(&["PING"]) != "PONG" {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -167,7 +202,7 @@ impl Redis {
 
     /// Starts again on the same port, empty.
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn(self.port, &self.folder, self.cluster);
+        self.process = spawn(self.port, &self.folder, &self.settings);
         self.ready().await;
     }
 }
@@ -180,10 +215,9 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(port: u16, folder: &Path, cluster: bool) -> Child {
+fn spawn(port: u16, folder: &Path, settings: &[String]) -> Child {
     let port = port.to_string();
-    let mut command = Command::new("redis-server");
-    command
+    server()
         .args([
             "--port",
             &port,
@@ -196,11 +230,10 @@ fn spawn(port: u16, folder: &Path, cluster: bool) -> Child {
         ])
         .args(["--dir", folder.to_str().unwrap()])
         .args(["--unixsocket", folder.join(SOCKET).to_str().unwrap()])
-        .stdout(Stdio::null());
-    if cluster {
-        command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
-    }
-    command.spawn().expect(MISSING)
+        .args(settings)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect(MISSING)
 }
 
 /// A new folder.
@@ -214,7 +247,7 @@ fn folder() -> PathBuf {
 }
 
 /// A port whose cluster port is free too.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -240,9 +273,14 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with(CLUSTER).await
+    }
+
+    /// With these settings instead of [`CLUSTER`].
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
         let mut masters = Vec::new();
         for _ in 0..3 {
-            masters.push(Redis::start_as(true).await);
+            masters.push(Redis::start_with(settings).await);
         }
         let addresses: Vec<String> = masters
             .iter()
@@ -252,7 +290,7 @@ impl Cluster {
         args.extend(addresses.iter().map(String::as_str));
         args.push("--cluster-yes");
         masters[0].cli(&args);
-        soon("the cluster is ready", async {
+        eventually("the cluster is ready", async {
             while !masters.iter().all(|master| {
                 master
                     .cli(&["CLUSTER", "INFO"])
@@ -277,12 +315,12 @@ impl Cluster {
 
     /// Adds a replica of this master, and waits until all masters know it: they elect it.
     pub(crate) async fn replica_of(&self, nth: usize) -> Redis {
-        let replica = Redis::start_as(true).await;
+        let replica = Redis::start_with(CLUSTER).await;
         let port = self.masters[nth].port.to_string();
         replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &port]);
         let master = self.masters[nth].cli(&["CLUSTER", "MYID"]);
         let id = replica.cli(&["CLUSTER", "MYID"]);
-        soon("it is a replica", async {
+        eventually("it is a replica", async {
             while replica.cli(&["CLUSTER", "REPLICATE", &master]) != "OK" {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -294,7 +332,7 @@ impl Cluster {
                 .lines()
                 .any(|line| line.starts_with(&id) && line.contains("slave"))
         };
-        soon("all know the replica, and it follows", async {
+        eventually("all know the replica, and it follows", async {
             while !self.masters.iter().all(known)
                 || !replica
                     .cli(&["INFO", "replication"])
@@ -320,7 +358,7 @@ impl Sentinel {
         let (master, replica) = (Redis::start().await, Redis::start().await);
         let port = master.port.to_string();
         replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
-        soon("the replica follows", async {
+        eventually("the replica follows", async {
             while !replica
                 .cli(&["INFO", "replication"])
                 .contains("master_link_status:up")
@@ -330,7 +368,7 @@ impl Sentinel {
         })
         .await;
         let watcher = Redis::start_sentinel(&port).await;
-        soon("the sentinel knows the replica", async {
+        eventually("the sentinel knows the replica", async {
             while !watcher
                 .cli(&["SENTINEL", "REPLICAS", "main"])
                 .contains(&replica.port.to_string())
@@ -354,7 +392,7 @@ impl Sentinel {
     /// Kills the master, and waits until the replica has taken its place.
     pub(crate) async fn fail_over(&mut self) {
         self.master.kill();
-        soon("the failover", async {
+        eventually("the failover", async {
             while !self.replica.cli(&["ROLE"]).starts_with("master") {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -398,6 +436,12 @@ pub(crate) async fn feed(store: &RedisStore<User>) -> Changes {
     feed
 }
 
+/// Waits for something that takes servers some seconds, and longer on a busy machine.
+async fn eventually<R>(what: &str, happens: impl Future<Output = R>) -> R {
+    let happened = tokio::time::timeout(FAILOVER, happens).await;
+    happened.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
 pub(crate) async fn until_reported(feed: &mut Changes, change: &Change) {
     let seen = tokio::time::timeout(FAILOVER, async {
         while feed.next().await.as_ref() != Some(change) {}
@@ -413,6 +457,23 @@ pub(crate) async fn answers_again(store: &RedisStore<User>, id: &SessionId) {
         }
     });
     answered.await.expect("it answers again");
+}
+
+/// What every deployment does: stores, saves, touches, renames, reports, deletes.
+pub(crate) async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
+    let mut feed = feed(store).await;
+    let old = created(store).await;
+    let record = must_load(store, &old).await;
+    let saved = store.save(&old, &ann(), &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    assert!(store.touch(&old, &ann(), HOUR * 2).await.unwrap());
+    let id = SessionId::generate().unwrap();
+    assert!(store.rename(&old, &id).await.unwrap());
+    assert!(store.load(&old).await.unwrap().is_none());
+    must_load(store, &id).await;
+    delete(&key(&id));
+    until_reported(&mut feed, &Change::Session(id.clone())).await;
+    assert!(!store.delete(&id).await.unwrap());
 }
 
 /// A store with the servers that it needs.
@@ -476,5 +537,13 @@ where
 
     fn changes(&self) -> Option<Changes> {
         self.store.changes()
+    }
+
+    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.store.mark_replaced(id).await
+    }
+
+    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.store.was_replaced(id).await
     }
 }

@@ -15,7 +15,7 @@ use fred::{
 };
 
 #[cfg(feature = "redis-tls")]
-use super::RedisConfigError;
+use super::super::super::config_error::RedisConfigError;
 
 /// The URL without TLS; `None` when it wants none. fred would speak in the clear to a server for
 /// which it has no TLS, and panic where a program has two providers of cryptography, so what it makes

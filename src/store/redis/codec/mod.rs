@@ -1,0 +1,82 @@
+//! How sessions are written in Redis: this crate's own JSON, and the records of other programs.
+
+mod error;
+mod express;
+#[allow(dead_code, reason = "records of tower-sessions are to use all of it")]
+mod field;
+mod json;
+mod merge;
+mod records;
+
+use std::time::Duration;
+
+pub use self::records::Records;
+pub use self::{
+    express::{ExpressRecords, ExpressRecordsError, SameSite},
+    field::FieldPathError,
+};
+use crate::{id::SessionId, store::StoreError};
+
+/// The format of the records of a [`RedisStore`](super::RedisStore).
+///
+/// A record is the value of a session's key. Its expiry is the key's, in every format.
+pub(crate) trait Codec<T>: Send + Sync {
+    /// Reads a record; `None` when it is a record of a client that is not signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::store::StoreErrorKind::Decode), with the path of the field and without data.
+    fn decode(&self, stored: &[u8]) -> Result<Option<T>, StoreError>;
+
+    /// Writes the record of a new session.
+    ///
+    /// # Errors
+    ///
+    /// [`Encode`](crate::store::StoreErrorKind::Encode) when the record would not read back as `data`.
+    fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Vec<u8>, StoreError>;
+
+    /// Writes a record with new data over an existing one, whose other fields are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::store::StoreErrorKind::Decode) when `stored` is no record, and
+    /// [`Encode`](crate::store::StoreErrorKind::Encode) when the result would not read back as `data`.
+    fn update(&self, stored: &[u8], data: &T) -> Result<Vec<u8>, StoreError>;
+
+    /// Writes a record for another id; `None` when records don't contain their id.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    #[allow(dead_code, reason = "records of tower-sessions are to use it")]
+    fn renamed(&self, _stored: &[u8], _new: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    /// The lifetime of a session after a touch.
+    fn touch(&self) -> Touch {
+        Touch::Given
+    }
+
+    /// Whether other programs write the records.
+    fn foreign_records(&self) -> bool {
+        false
+    }
+}
+
+/// The lifetime of a session after a touch, which never shortens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touch {
+    /// The given ttl.
+    Given,
+    /// What this script makes of the record. Its key is the session's; its arguments are `ttl` and the
+    /// longest ttl that Redis takes, both in milliseconds. It returns 0 when there is no session, else 1.
+    Script {
+        source: &'static str,
+        /// The ttl of a record that does not have its own.
+        ttl: Duration,
+    },
+}
+
+#[cfg(test)]
+mod store_tests;

@@ -1,0 +1,330 @@
+//! Records in a real server.
+
+use std::{
+    collections::HashSet,
+    error::Error as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::*;
+use crate::store::{Created, RedisStore, Revision, Saved, SessionStore as _, StoreErrorKind};
+
+const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
+
+struct Redis {
+    folder: PathBuf,
+    process: Child,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let name = format!("records-{}-{}", std::process::id(), fastrand::u64(..));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let process = Command::new("redis-server")
+            .args([
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--unixsocket",
+            ])
+            .arg(folder.join("redis.sock"))
+            .arg("--dir")
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect(MISSING);
+        Self { folder, process }
+    }
+
+    async fn store<T>(&self, records: impl Into<Records>) -> RedisStore<T> {
+        let records = records.into();
+        let url = format!("redis+unix://{}", self.folder.join("redis.sock").display());
+        for _ in 0..300 {
+            let store = RedisStore::<T>::builder(&url)
+                .unwrap()
+                .records(records.clone());
+            if let Ok(store) = store.connect().await {
+                return store;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Redis is not ready");
+    }
+
+    /// Runs `redis-cli`, as an operator would.
+    fn cli(&self, args: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .arg("-s")
+            .arg(self.folder.join("redis.sock"))
+            .args(args)
+            .output()
+            .expect(MISSING);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::from_bytes(text.as_bytes()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_touch_gives_the_lifetime_that_express_gives() {
+    let redis = Redis::start();
+    let store = redis
+        .store::<Value>(ExpressRecords::new().ttl(Duration::from_secs(500)))
+        .await;
+    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+    for (stored, before, seconds) in [
+        (r#"{"cookie":{"originalMaxAge":3600000}}"#, "100", 3600),
+        (r#"{"cookie":{"originalMaxAge":3599001}}"#, "100", 3600),
+        (r#"{"cookie":{"originalMaxAge":3600000}}"#, "9000", 9000),
+        (
+            r#"{"cookie":{"originalMaxAge":1e300}}"#,
+            "100",
+            100 * 365 * 86_400,
+        ),
+        (r#"{"cookie":{"originalMaxAge":-5}}"#, "100", 100),
+        (r#"{"cookie":{"originalMaxAge":null}}"#, "100", 500),
+        (r#"{"cookie":{"originalMaxAge":"3600000"}}"#, "100", 500),
+        (r#"{"cookie":null}"#, "100", 500),
+        (r#"{"cookie":7}"#, "100", 500),
+        (r#"{"n":1}"#, "100", 500),
+        ("7", "100", 500),
+        ("{", "100", 500),
+        (deep.as_str(), "100", 500),
+    ] {
+        redis.cli(&["SET", "sess:touched", stored, "EX", before]);
+        let data = Value::Null;
+        assert!(
+            store
+                .touch(&id("touched"), &data, Duration::from_secs(7))
+                .await
+                .unwrap()
+        );
+        let left: i64 = redis.cli(&["TTL", "sess:touched"]).parse().unwrap();
+        assert!(
+            (seconds - 20..=seconds).contains(&left),
+            "{left} s after {stored:.60}"
+        );
+        assert_eq!(redis.cli(&["GET", "sess:touched"]), stored);
+    }
+}
+
+/// Each app of the vectors, with its own prefix and ttl: after our touch its key lives as long as it did
+/// after Express' own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_touch_agrees_with_each_app_of_the_vectors() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/connect-redis.json"
+    );
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let redis = Redis::start();
+    for case in golden["cases"].as_array().unwrap() {
+        let options = &case["store_options"];
+        let ttl = match &options["ttl"] {
+            Value::Null => 86_400,
+            Value::String(function) if function == "s=>777" => 777,
+            ttl => ttl.as_u64().unwrap(),
+        };
+        let store = redis
+            .store::<Value>(ExpressRecords::new().ttl(Duration::from_secs(ttl)))
+            .await;
+        let store = store
+            .with_prefix(options["prefix"].as_str().unwrap_or("sess:"))
+            .unwrap();
+        let login = &case["events"][0];
+        let record = &login["redis"][0];
+        if record["ttl"] == 3 {
+            // On a busy machine it may be over before it is looked at.
+            continue;
+        }
+        let (key, value) = (
+            record["key"].as_str().unwrap(),
+            record["value_utf8"].as_str().unwrap(),
+        );
+        redis.cli(&["SET", key, value]);
+        if record["ttl"] != -1 {
+            redis.cli(&["EXPIRE", key, "60"]);
+        }
+        let session = id(login["sid"].as_str().unwrap());
+        assert!(
+            store
+                .touch(&session, &Value::Null, Duration::from_secs(1))
+                .await
+                .unwrap()
+        );
+        let left: i64 = redis.cli(&["TTL", key]).parse().unwrap();
+        let expected = record["ttl"].as_i64().unwrap();
+        let expected = if expected < 0 {
+            -1..=-1
+        } else {
+            expected * 9 / 10..=expected
+        };
+        assert!(expected.contains(&left), "{left} in {}", case["name"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_touch_leaves_what_never_expires_and_what_is_not_there() {
+    let redis = Redis::start();
+    let store = redis.store::<Value>(ExpressRecords::new()).await;
+    let touch = async |name| {
+        store
+            .touch(&id(name), &Value::Null, Duration::from_secs(7))
+            .await
+    };
+    redis.cli(&[
+        "SET",
+        "sess:eternal",
+        r#"{"cookie":{"originalMaxAge":3000}}"#,
+    ]);
+    assert!(touch("eternal").await.unwrap());
+    assert_eq!(redis.cli(&["TTL", "sess:eternal"]), "-1");
+    assert!(!touch("missing").await.unwrap());
+    assert_eq!(redis.cli(&["EXISTS", "sess:missing"]), "0");
+    redis.cli(&["LPUSH", "sess:list", "1"]);
+    assert_eq!(
+        touch("list").await.unwrap_err().kind(),
+        StoreErrorKind::Decode
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_reads_and_writes_the_sessions_of_an_express_app() {
+    let redis = Redis::start();
+    let store = redis
+        .store::<Value>(ExpressRecords::new().field("passport.user").unwrap())
+        .await;
+    assert!(store.capabilities().foreign_records);
+    let (session, ttl) = (id("user/1:fixed+id="), Duration::from_mins(1));
+    let created = store
+        .create(&session, &Value::from("ann"), ttl)
+        .await
+        .unwrap();
+    assert!(matches!(created, Created::Created(_)), "{created:?}");
+    let key = "sess:user/1:fixed+id=";
+    let cookie = r#"{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}"#;
+    let expected = format!(r#"{{"cookie":{cookie},"passport":{{"user":"ann"}}}}"#);
+    assert_eq!(redis.cli(&["GET", key]), expected);
+
+    let loaded = store.load(&session).await.unwrap().unwrap();
+    assert_eq!(*loaded.data, "ann");
+    let saved = store
+        .save(&session, &Value::from("bob"), &loaded.revision)
+        .await
+        .unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    assert_eq!(redis.cli(&["GET", key]), expected.replace("ann", "bob"));
+    assert!((50..=60).contains(&redis.cli(&["TTL", key]).parse().unwrap()));
+
+    // Express' `logOut` saves an empty `passport`.
+    redis.cli(&[
+        "SET",
+        key,
+        &format!(r#"{{"cookie":{cookie},"passport":{{}}}}"#),
+    ]);
+    assert!(store.load(&session).await.unwrap().is_none());
+}
+
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct Account {
+    roles: HashSet<String>,
+    balance: f64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saves_keep_what_other_programs_store_beside_a_set() {
+    let redis = Redis::start();
+    let store = redis.store::<Account>(Records::default()).await;
+    let (session, key) = (id("shared"), "session:shared");
+    let cookie = r#"{"originalMaxAge":null,"path":"/"}"#;
+    let stored = format!(r#"{{"cookie":{cookie},"roles":["a","b","c","d"],"balance":1.5}}"#);
+    redis.cli(&["SET", key, &stored, "EX", "100"]);
+    for saves in 1..=50_u8 {
+        let loaded = store.load(&session).await.unwrap().unwrap();
+        let data = Account {
+            roles: loaded.data.roles.clone(),
+            balance: f64::from(saves),
+        };
+        let saved = store.save(&session, &data, &loaded.revision).await.unwrap();
+        assert!(matches!(saved, Saved::Saved(_)));
+        let stored = redis.cli(&["GET", key]);
+        assert!(
+            stored.starts_with(&format!(r#"{{"cookie":{cookie},"roles":["#)),
+            "{stored}"
+        );
+        assert!(
+            stored.ends_with(&format!(r#"],"balance":{saves}.0}}"#)),
+            "{stored}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_read_back_is_not_stored() {
+    let redis = Redis::start();
+    let store = redis.store::<Account>(Records::default()).await;
+    let (session, key, ttl) = (id("one"), "session:one", Duration::from_mins(1));
+    let mut data = Account {
+        roles: HashSet::new(),
+        balance: f64::NAN,
+    };
+    let created = store.create(&session, &data, ttl).await;
+    assert_eq!(created.unwrap_err().kind(), StoreErrorKind::Encode);
+    assert_eq!(redis.cli(&["EXISTS", key]), "0");
+
+    data.balance = 1.0;
+    let created = store.create(&session, &data, ttl).await.unwrap();
+    assert!(matches!(created, Created::Created(_)), "{created:?}");
+    let stored = redis.cli(&["GET", key]);
+    let revision = store.load(&session).await.unwrap().unwrap().revision;
+    data.balance = f64::INFINITY;
+    let saved = store.save(&session, &data, &revision).await;
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Encode);
+    assert_eq!(redis.cli(&["GET", key]), stored);
+
+    // A revision that another store made.
+    data.balance = 2.0;
+    let other = Revision::from(1);
+    assert_eq!(
+        store.save(&session, &data, &other).await.unwrap(),
+        Saved::Conflict
+    );
+    assert_eq!(
+        store.save(&id("none"), &data, &other).await.unwrap(),
+        Saved::Gone
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_shape_names_its_field_and_stays() {
+    let redis = Redis::start();
+    let store = redis.store::<Account>(Records::default()).await;
+    let stored = r#"{"roles":["a"],"balance":"SECRET"}"#;
+    redis.cli(&["SET", "session:odd", stored]);
+    let error = store.load(&id("odd")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Decode);
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "invalid type: string, expected f64 at balance, line 1, column 33"
+    );
+    assert_eq!(redis.cli(&["GET", "session:odd"]), stored);
+}

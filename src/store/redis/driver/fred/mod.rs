@@ -1,0 +1,285 @@
+//! The driver over fred.
+//!
+//! Work-arounds for its router, each with the test that fails without it:
+//!
+//! 1. Scripts and `CLIENT TRACKING` are custom commands to one server. fred's own ones go to all
+//!    nodes of a cluster at once, and all other commands wait until the last node has answered.
+//!    (`one_master_hangs_and_the_others_answer`)
+//! 2. Each command is sent with `fail_fast`; otherwise it waits for the reconnection of its server.
+//!    (`a_server_that_hangs_is_a_timeout_and_a_late_write_brings_nothing_back`)
+//! 3. The bound on waiting commands is the store's. Beyond fred's own bound it loses count of them, and
+//!    sends nothing any more. (`more_commands_than_can_wait_break_nothing`)
+//! 4. fred's task for a client can end; it is started again, with a flush after every command, because
+//!    the count of waiting commands is wrong by then.
+//!    (`one_node_of_a_cluster_goes_and_comes_back`, `a_cluster_is_resharded`)
+//! 5. `ClusterDiscoveryPolicy::UseCache`: otherwise only the nodes of the URL are asked for the others.
+//!    (`a_replica_of_a_cluster_takes_over`)
+//! 6. A `FLUSHALL` is pushed as `invalidate` with a null in place of the keys, which fred drops. The
+//!    feed's heartbeat notices it. (`a_flushed_database_is_noticed`)
+
+mod events;
+mod keep_up;
+mod settings;
+mod tls;
+
+use std::{sync::LazyLock, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+pub(in crate::store::redis) use fred::clients::{Client, Pool};
+use fred::{
+    clients::WithOptions,
+    error::{Error, ErrorKind},
+    interfaces::{ClientLike, ClusterInterface as _, KeysInterface as _},
+    types::{
+        ClusterHash, CustomCommand, Expiration, RespVersion, SetOptions, Value,
+        config::{Options, Server},
+    },
+};
+use futures_util::stream::BoxStream;
+
+pub(in crate::store::redis) use self::settings::Settings;
+use super::{Driver, DriverError, Event, Failure, Master, Reply, SetIf, reconnects::Reconnects};
+
+/// Work-around 2.
+static FAIL_FAST: LazyLock<Options> = LazyLock::new(|| Options {
+    fail_fast: true,
+    ..Options::default()
+});
+
+/// A client of fred.
+pub(in crate::store::redis) struct FredDriver {
+    client: Client,
+    reconnects: Reconnects,
+}
+
+impl FredDriver {
+    pub(in crate::store::redis) fn new(client: Client) -> Self {
+        let reconnects = Reconnects::default();
+        Self { client, reconnects }
+    }
+
+    fn fast(&self) -> WithOptions<Client> {
+        self.client.with_options(&FAIL_FAST)
+    }
+
+    /// Classifies an error, and reconnects when the server is a replica.
+    fn failed(&self, error: Error) -> DriverError {
+        let error = classified(error);
+        if error.failure() == Failure::Demoted && self.reconnects.is_due() {
+            tracing::warn!(
+                error = error.cause(),
+                "the Redis server is a replica now; looking its primary up again"
+            );
+            let client = self.client.clone();
+            tokio::spawn(async move { client.force_reconnection().await });
+        }
+        error
+    }
+
+    /// fred's own name of a node of a cluster; `None` for a single server. (`Server::try_from` reads no
+    /// IPv6 address, and knows no name for TLS.)
+    fn node(&self, master: &Master) -> Result<Option<Server>, DriverError> {
+        if master.slot.is_none() {
+            return Ok(None);
+        }
+        let routing = self.client.cached_cluster_state();
+        let nodes = routing
+            .into_iter()
+            .flat_map(|all| all.unique_primary_nodes());
+        match nodes
+            .into_iter()
+            .find(|node| node.to_string() == master.address)
+        {
+            Some(node) => Ok(Some(node)),
+            None => Err(DriverError::new(Failure::Disconnected, "no such node")),
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for FredDriver {
+    fn is_clustered(&self) -> bool {
+        self.client.is_clustered()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
+    fn has_push(&self) -> bool {
+        self.client.protocol_version() == RespVersion::RESP3
+    }
+
+    fn masters(&self) -> Vec<Master> {
+        if !self.client.is_clustered() {
+            return vec![Master {
+                address: String::new(),
+                slot: None,
+            }];
+        }
+        let Some(routing) = self.client.cached_cluster_state() else {
+            return Vec::new();
+        };
+        let mut masters: Vec<Master> = Vec::new();
+        // In the order of the slots.
+        for range in routing.slots() {
+            let (address, slot) = (range.primary.to_string(), Some(range.end));
+            match masters.iter_mut().find(|known| known.address == address) {
+                Some(known) => known.slot = slot,
+                None => masters.push(Master { address, slot }),
+            }
+        }
+        masters
+    }
+
+    fn events(&self) -> BoxStream<'static, Event> {
+        events::of(&self.client)
+    }
+
+    /// Work-around 1.
+    async fn track(&self, master: &Master) -> Result<(), DriverError> {
+        let options = Options {
+            cluster_node: self.node(master)?,
+            ..FAIL_FAST.clone()
+        };
+        let command = CustomCommand::new_static("CLIENT", ClusterHash::Random, false);
+        let client = self.client.with_options(&options);
+        let tracked = client.custom::<Value, _>(command, vec!["TRACKING", "ON"]);
+        tracked.await.map(|_| ()).map_err(classified)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, DriverError> {
+        self.fast().get(key).await.map_err(|e| self.failed(e))
+    }
+
+    async fn get_and_ttl(&self, key: &str) -> Result<(Option<Bytes>, i64), DriverError> {
+        let pipeline = self.client.pipeline();
+        let queue = pipeline.with_options(&FAIL_FAST);
+        let both = async {
+            let () = queue.get(key).await?;
+            let () = queue.pttl(key).await?;
+            pipeline.all().await
+        };
+        both.await.map_err(|e| self.failed(e))
+    }
+
+    async fn set(
+        &self,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+        condition: SetIf,
+    ) -> Result<bool, DriverError> {
+        let expires = ttl.map(|ttl| Expiration::PX(millis(ttl)));
+        let condition = match condition {
+            SetIf::Always => None,
+            SetIf::Missing => Some(SetOptions::NX),
+            SetIf::Present => Some(SetOptions::XX),
+        };
+        let client = self.fast();
+        let set = client.set::<Option<String>, _, _>(key, value, expires, condition, false);
+        set.await
+            .map(|set| set.is_some())
+            .map_err(|e| self.failed(e))
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool, DriverError> {
+        self.fast().del(key).await.map_err(|e| self.failed(e))
+    }
+
+    /// Work-around 1.
+    async fn eval(
+        &self,
+        script: &'static str,
+        keys: &[&str],
+        args: Vec<Bytes>,
+    ) -> Result<Reply, DriverError> {
+        let mut words: Vec<Value> = Vec::with_capacity(2 + keys.len() + args.len());
+        words.extend([script.into(), keys.len().to_string().into()]);
+        words.extend(keys.iter().map(|key| Value::from(*key)));
+        words.extend(args.into_iter().map(Value::Bytes));
+        // The third word is the first key.
+        let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
+        let reply = self.fast().custom(eval, words).await;
+        reply.map(reply_of).map_err(|e| self.failed(e))
+    }
+}
+
+fn millis(ttl: Duration) -> i64 {
+    let millis = ttl.as_millis().max(1);
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+fn reply_of(value: Value) -> Reply {
+    match value {
+        Value::Integer(integer) => Reply::Integer(integer),
+        Value::Bytes(bytes) => Reply::Bytes(bytes),
+        Value::String(text) => Reply::Bytes(text.into_inner()),
+        Value::Array(values) => Reply::List(values.into_iter().map(reply_of).collect()),
+        _ => Reply::Nil,
+    }
+}
+
+/// fred gives one kind to errors of its own and to replies, so that the text must decide.
+fn classified(error: Error) -> DriverError {
+    let failure = match error.kind() {
+        ErrorKind::Timeout => Failure::Timeout,
+        ErrorKind::IO => Failure::Disconnected,
+        _ if begins_with_a_code(error.details()) => return DriverError::reply(error.details()),
+        ErrorKind::Auth => Failure::Auth,
+        ErrorKind::Canceled
+        | ErrorKind::Backpressure
+        | ErrorKind::Cluster
+        | ErrorKind::Sentinel
+        | ErrorKind::Routing
+        | ErrorKind::Unknown => Failure::Disconnected,
+        _ => Failure::Other,
+    };
+    DriverError::new(failure, error)
+}
+
+/// Replies begin with a word in capitals; fred's own texts don't.
+fn begins_with_a_code(text: &str) -> bool {
+    let word = text.split(' ').next().unwrap_or_default();
+    word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_fred_are_told_from_replies() {
+        for (kind, text, expected) in [
+            (ErrorKind::Timeout, "", Failure::Timeout),
+            (ErrorKind::IO, "Os { code: 111 }", Failure::Disconnected),
+            (
+                ErrorKind::Unknown,
+                "Failed to route command.",
+                Failure::Disconnected,
+            ),
+            (ErrorKind::Unknown, "OOM not allowed", Failure::NotNow),
+            (
+                ErrorKind::Sentinel,
+                "Failed to connect to all sentinel nodes.",
+                Failure::Disconnected,
+            ),
+            (
+                ErrorKind::Sentinel,
+                "ERR unknown command 'HELLO'",
+                Failure::Denied,
+            ),
+            (
+                ErrorKind::InvalidArgument,
+                "WRONGTYPE Operation",
+                Failure::WrongType,
+            ),
+            (ErrorKind::Cluster, "CLUSTERDOWN down", Failure::Starting),
+            (ErrorKind::Parse, "Could not convert", Failure::Other),
+        ] {
+            let failure = classified(Error::new(kind, text)).failure();
+            assert_eq!(failure, expected, "{text}");
+        }
+    }
+}
