@@ -74,7 +74,7 @@ impl<T: Send + Sync + 'static> Session<T> {
 
     /// A handle on what this node knows now. Makes no call to the store.
     pub fn latest(&self) -> Self {
-        self.with(self.sessions.latest(&self.view))
+        self.with(self.view.latest())
     }
 
     /// Loads the session from the store, bypassing what this node knows.
@@ -205,7 +205,7 @@ impl<T: Send + Sync + 'static> Session<T> {
     /// Whether the session has ended, as far as this node knows.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.sessions.end_reason(&self.view).is_some()
+        self.view.end_reason().is_some()
     }
 
     /// Waits until the session has ended, and returns why. Meanwhile the session is live on this node.

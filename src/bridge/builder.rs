@@ -16,7 +16,7 @@ use super::{
 use crate::{
     blocking::Blocking,
     extractor::{Handshake, SessionIdExtractor},
-    live::{Config, LiveSessions, Verify, VerifyError},
+    live::{Config, LiveSessions, MaxLifetime, TtlOf, Verify, VerifyError},
     rejection::SessionRejection,
     store::{GuardedStore, SessionStore},
     transport::Transports,
@@ -72,8 +72,8 @@ enum Touch {
 }
 
 struct Closures<T> {
-    ttl_of: Option<Arc<dyn Fn(&T) -> Duration + Send + Sync>>,
-    max_lifetime: Option<Arc<dyn Fn(&T) -> Option<SystemTime> + Send + Sync>>,
+    ttl_of: Option<Arc<TtlOf<T>>>,
+    max_lifetime: Option<Arc<MaxLifetime<T>>>,
     verify: Option<Arc<Verify<T>>>,
 }
 

@@ -1,6 +1,6 @@
 //! All sessions of a user.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::{cmp::Reverse, collections::HashSet, time::SystemTime};
 
 use futures_util::{Stream, StreamExt as _, stream};
 
@@ -150,7 +150,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ) -> Result<Vec<SessionId>, StoreError> {
         let mut sessions = self.inner.live.store().sessions_of_user(user).await?;
         sessions.retain(|session| before.is_none_or(|before| session.created <= before));
-        sessions.sort_by(|one, other| other.created.cmp(&one.created));
+        sessions.sort_by_key(|session| Reverse(session.created));
         Ok(sessions.into_iter().map(|session| session.id).collect())
     }
 
@@ -167,8 +167,8 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
                 async move { bridge.get(&id).await }
             })
             .buffered(CONCURRENCY);
-        loads.filter_map(move |loaded| {
-            let loaded = match loaded {
+        loads.filter_map(move |found| {
+            let of_user = match found {
                 Ok(Some(session)) => {
                     let own = bridge.inner.live.store().user_id(session.data());
                     (own.as_deref() == Some(&*user)).then_some(Ok(session))
@@ -177,7 +177,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
                 Err(error) if error.kind() == StoreErrorKind::Decode => None,
                 Err(error) => Some(Err(error)),
             };
-            std::future::ready(loaded)
+            std::future::ready(of_user)
         })
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Core<T> {
     pub(super) writes: AtomicUsize,
     /// No new admissions.
     pub(super) shut_down: AtomicBool,
-    registry: Arc<Registry<Entry<T>>>,
+    pub(super) registry: Arc<Registry<Entry<T>>>,
     live_sessions: AtomicUsize,
     live_sockets: AtomicUsize,
 }
@@ -213,9 +213,9 @@ impl<T> Core<T> {
     /// that could make it fresh is under way, if it was invalidated since that began.
     pub(super) fn ensure_checked(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
         let epoch = self.feed.epoch();
-        let stale = epoch.reports() && state.fresh(epoch).is_none();
+        let outdated = epoch.reports() && state.fresh(epoch).is_none();
         let loading = state.load_to_outwait() < state.loads.begun;
-        if stale && !loading && state.watchers > 0 && state.end_reason().is_none() {
+        if outdated && !loading && state.watchers > 0 && state.end_reason().is_none() {
             self.queue_check(entry, state, Queued::Urgent);
         }
     }

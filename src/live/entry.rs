@@ -61,7 +61,7 @@ impl<T> Entry<T> {
 
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        self.registry.forget(&self.id, self);
+        self.registry.forget(&self.id);
         // A chain of successors is dropped in a loop, because it can be longer than the stack.
         let mut next = self.state.get_mut().take_successor();
         while let Some(entry) = next {

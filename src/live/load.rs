@@ -73,9 +73,10 @@ async fn load<T: Send + Sync + 'static>(
         return outcome;
     }
     let cold = entry.state().watchers <= 1 && entry.snapshot().is_none();
-    let _permit = match cold {
-        true => in_time(deadline, core.cold_loads.acquire()).await?.ok(),
-        false => None,
+    let _permit = if cold {
+        in_time(deadline, core.cold_loads.acquire()).await?.ok()
+    } else {
+        None
     };
     for _ in 0..MAX_REPEATS {
         let loading = Loading::begin(core, entry);

@@ -56,7 +56,7 @@ mod update_error;
 mod users;
 mod worker;
 
-pub(crate) use config::{Config, Verify, VerifyError};
+pub(crate) use config::{Config, MaxLifetime, TtlOf, Verify, VerifyError};
 pub(crate) use load_error::LoadError;
 pub use reason::EndReason;
 pub(crate) use retire::Disconnect;

@@ -88,7 +88,7 @@ impl<T> OwedDeletions<T> {
     /// when too many are owed.
     pub(super) fn insert(&self, entry: &Arc<Entry<T>>, answered: Instant) -> bool {
         // Dropped after the lock.
-        let _old;
+        let old;
         let mut owed = self.0.lock();
         if owed.by_id.len() >= CAPACITY && !owed.by_id.contains_key(&entry.id) {
             return false;
@@ -100,8 +100,8 @@ impl<T> OwedDeletions<T> {
             delay: FIRST_DELAY,
             guarded: false,
         };
-        _old = owed.by_id.insert(entry.id.clone(), deletion);
-        if let Some(timer) = _old.as_ref().and_then(|old: &Deletion<T>| old.timer) {
+        old = owed.by_id.insert(entry.id.clone(), deletion);
+        if let Some(timer) = old.as_ref().and_then(|old: &Deletion<T>| old.timer) {
             owed.timers.remove(&timer);
         }
         true

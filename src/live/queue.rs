@@ -76,6 +76,11 @@ impl<T> Queue<T> {
             .pop_front()
             .map(|job| (lane, job))
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().lanes.iter().map(VecDeque::len).sum()
+    }
 }
 
 #[cfg(test)]

@@ -54,10 +54,10 @@ impl<E> Registry<E> {
         self.slots.lock().values().cloned().collect()
     }
 
-    /// Called by an entry that is dropped.
-    pub(super) fn forget(&self, id: &SessionId, entry: *const E) {
+    /// Called by an entry that is dropped. The slot stays when another entry took it meanwhile.
+    pub(super) fn forget(&self, id: &SessionId) {
         let mut slots = self.slots.lock();
-        if slots.get(id).is_some_and(|slot| slot.as_ptr() == entry) {
+        if slots.get(id).is_some_and(|slot| slot.strong_count() == 0) {
             slots.remove(id);
         }
     }

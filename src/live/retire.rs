@@ -199,8 +199,8 @@ impl Retiring {
                 Presence::Connecting => MAX_CONNECTING_DELAY,
                 Presence::Leaving => MAX_DELAY,
                 Presence::Connected => {
-                    if !std::mem::replace(&mut hook_called, true) {
-                        self.call_hook(&retired).await;
+                    if !hook_called {
+                        hook_called = self.call_hook(&retired).await;
                     }
                     self.call_disconnect(&retired).await;
                     if retired.socket.presence() == Presence::Gone {
@@ -221,16 +221,17 @@ impl Retiring {
         retired.socket.release();
     }
 
-    async fn call_hook(&self, retired: &Retired) {
+    /// `false` while the session goes on, whose end the hook is for.
+    async fn call_hook(&self, retired: &Retired) -> bool {
         let reason = *retired.reason.lock();
-        // The session goes on.
         if reason == EndReason::SocketClosed {
-            return;
+            return false;
         }
         if let Some(hook) = retired.socket.end_hook(reason) {
             let called = self.hooks.run(hook);
             let _ = tokio::time::timeout(HOOK_TIMEOUT, called).await;
         }
+        true
     }
 
     /// After a panic of the disconnect handler the socket has no handler any more, and the second

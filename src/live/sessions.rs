@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::{
@@ -45,6 +46,31 @@ pub(crate) struct View<T> {
     pub(crate) snapshot: Arc<Snapshot<T>>,
 }
 
+impl<T> View<T> {
+    /// Why the session has ended, as far as this node knows.
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        let state = self.entry.state();
+        if let Some(reason) = state.end_reason() {
+            return Some(reason);
+        }
+        // The worker ends it at its deadline; this is for a worker that is late.
+        let deadline = state.snapshot().unwrap_or(&self.snapshot).deadline?;
+        let overdue = Instant::now().saturating_duration_since(deadline) > OVERDUE;
+        overdue.then_some(EndReason::Expired)
+    }
+
+    /// What this node knows of the session now; never older than the view itself.
+    pub(crate) fn latest(&self) -> Self {
+        Self {
+            entry: self.entry.clone(),
+            snapshot: self
+                .entry
+                .snapshot()
+                .unwrap_or_else(|| self.snapshot.clone()),
+        }
+    }
+}
+
 /// Holds a socket attached to its session; dropped with the socket.
 pub(crate) struct Attachment<T: Send + Sync + 'static> {
     sessions: LiveSessions<T>,
@@ -56,6 +82,11 @@ pub(crate) struct Attachment<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> LiveSessions<T> {
     pub(crate) fn new(store: GuardedStore<T>, config: Config<T>) -> Self {
         Self(Arc::new(Core::new(store, config)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn core(&self) -> &Arc<Core<T>> {
+        &self.0
     }
 
     pub(crate) fn config(&self) -> &Config<T> {
@@ -124,10 +155,10 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     }
 
     fn check_not_shut_down(&self) -> Result<(), LoadError> {
-        match self.0.shut_down.load(Ordering::SeqCst) {
-            false => Ok(()),
-            true => Err(LoadError::Store(StoreError::shut_down())),
+        if self.0.shut_down.load(Ordering::SeqCst) {
+            return Err(LoadError::Store(StoreError::shut_down()));
         }
+        Ok(())
     }
 
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
@@ -159,29 +190,6 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// Whether a deletion of this id is owed here.
     pub(crate) fn is_owed(&self, id: &SessionId) -> bool {
         self.0.owed.contains(id)
-    }
-
-    /// Why the session has ended, as far as this node knows.
-    pub(crate) fn end_reason(&self, view: &View<T>) -> Option<EndReason> {
-        let state = view.entry.state();
-        if let Some(reason) = state.end_reason() {
-            return Some(reason);
-        }
-        // The worker ends it at its deadline; this is for a worker that is late.
-        let deadline = state.snapshot().unwrap_or(&view.snapshot).deadline?;
-        let overdue = Instant::now().saturating_duration_since(deadline) > OVERDUE;
-        overdue.then_some(EndReason::Expired)
-    }
-
-    /// What this node knows of the session now; never older than the view itself.
-    pub(crate) fn latest(&self, view: &View<T>) -> View<T> {
-        View {
-            entry: view.entry.clone(),
-            snapshot: view
-                .entry
-                .snapshot()
-                .unwrap_or_else(|| view.snapshot.clone()),
-        }
     }
 
     /// Waits until the session has ended, or `socket` is gone.
@@ -286,7 +294,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             return;
         };
         // The closure for the ttl is the application's, and runs without the lock.
-        let known = self.latest(view).snapshot;
+        let known = view.latest().snapshot;
         let Some(deadline) = known.deadline else {
             return;
         };
@@ -383,8 +391,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             let core = self.0.clone();
             async move { drop(load::reload(&core, &entry).await) }
         });
-        use futures_util::StreamExt as _;
-        futures_util::stream::iter(checks)
+        stream::iter(checks)
             .buffer_unordered(32)
             .collect::<()>()
             .await;

@@ -135,7 +135,7 @@ impl<T: Send + Sync + 'static> Worker<T> {
                 look(core, &entry, timer);
             }
         }
-        self.take_deletions(core, now);
+        Self::take_deletions(core, now);
         while running.len() < MAX_CALLS
             && let Some((lane, job)) = core.queue.pop()
         {
@@ -156,7 +156,7 @@ impl<T: Send + Sync + 'static> Worker<T> {
         self.wake.notify_one();
     }
 
-    fn take_deletions(&self, core: &Core<T>, now: Instant) {
+    fn take_deletions(core: &Core<T>, now: Instant) {
         loop {
             match core.owed.take_due(now) {
                 Due::Nothing => return,

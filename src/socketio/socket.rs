@@ -88,11 +88,10 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
         match (is_here, connected) {
             (true, true) => Presence::Connected,
             (true, false) if was_connected => Presence::Leaving,
-            (true, false) => Presence::Connecting,
             // `connected` alone proves nothing: a namespace can lose a socket without telling it.
             (false, true) => Presence::Gone,
             (false, false) if had_entered => Presence::Gone,
-            (false, false) => Presence::Connecting,
+            (_, false) => Presence::Connecting,
         }
     }
 

@@ -35,6 +35,27 @@ export class Redis {
     }
   }
 
+  /** The commands that the server gets while `action` runs, as `MONITOR` prints them. */
+  async commands(action) {
+    const monitor = spawn("redis-cli", ["-p", this.port, "MONITOR"], { stdio: ["ignore", "pipe", "ignore"] });
+    const gone = once(monitor, "exit");
+    let printed = "";
+    monitor.stdout.setEncoding("utf8").on("data", (text) => (printed += text));
+    const shows = async (text) => {
+      while (!printed.includes(text)) await pause(5);
+    };
+    try {
+      await soon(shows("OK"), "MONITOR");
+      await action();
+      this.cli("ECHO", "the end of the action");
+      await soon(shows("the end of the action"), "the last command");
+    } finally {
+      monitor.kill();
+      await gone;
+    }
+    return printed.split("\n").filter((line) => line.includes("]"));
+  }
+
   async kill() {
     const gone = once(this.process, "exit");
     this.process.kill("SIGKILL");

@@ -657,7 +657,7 @@ async fn a_rotation_ends_the_old_id_everywhere_and_loses_no_save() {
     assert_eq!(planted.frame().await, "41");
     assert_eq!(
         soon("the end there", ended_there).await.unwrap(),
-        EndReason::Deleted
+        EndReason::Rotated
     );
     assert!(ann.has_ended() && !rotated.has_ended());
     assert_eq!(

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{
-    super::{
-        field::{find, replaced},
-        merge::text::members,
-    },
-    COOKIE,
+use super::super::{
+    field::{find, replaced},
+    merge::text::members,
 };
 
+/// The name of express-session's own field. A record without it makes every request fail.
+pub(super) const COOKIE: &str = "cookie";
 /// The last moment that JavaScript writes with four digits for the year, in milliseconds.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
 const DAY: u64 = 86_400_000;

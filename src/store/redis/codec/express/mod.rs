@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::cookie::RecordCookie;
 pub use self::cookie::SameSite;
+use self::cookie::{COOKIE, RecordCookie};
 use super::{
     Codec, Touch,
     error::{not_encodable, position, unreadable, utf8},
@@ -17,8 +17,6 @@ use super::{
 };
 use crate::{id::SessionId, store::StoreError};
 
-/// The name of express-session's own field. A record without it makes every request fail.
-const COOKIE: &str = "cookie";
 /// Lifetime of a session without `cookie.originalMaxAge`: connect-redis' own default.
 const DEFAULT_TTL: Duration = Duration::from_hours(24);
 
@@ -55,6 +53,12 @@ pub struct ExpressRecords {
     field: FieldPath,
     cookie: RecordCookie,
     ttl: Duration,
+}
+
+impl Default for ExpressRecords {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl ExpressRecords {
