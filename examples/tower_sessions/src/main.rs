@@ -59,9 +59,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let table = users.clone();
     let sessions = SessionBridge::builder(PlainCookie::new("id")?, store.axum_login::<i64>())
-        .verify(async move |login: &Login| -> Result<bool, sqlx::Error> {
-            let user = table.get_user(login.user_id()).await?;
-            Ok(user.is_some_and(|user| login.matches(user.session_auth_hash())))
+        .verify(move |login| {
+            let users = table.clone();
+            async move {
+                let user = users.get_user(login.user_id()).await?;
+                let current = user.is_some_and(|user| login.matches(user.session_auth_hash()));
+                Ok::<_, sqlx::Error>(current)
+            }
         })
         .build()?;
 
