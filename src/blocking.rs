@@ -41,6 +41,11 @@ impl Blocking {
     ) -> Option<R> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
         let what = self.what;
+        #[cfg(test)]
+        if JOINED.get() {
+            let thread = std::thread::spawn(move || caught(what, permit, call));
+            return thread.join().ok().flatten();
+        }
         let called = tokio::task::spawn_blocking(move || caught(what, permit, call));
         called.await.ok().flatten()
     }
@@ -63,6 +68,21 @@ impl Blocking {
         let what = self.what;
         runtime.spawn_blocking(move || caught(what, permit, call));
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static JOINED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// While `test` runs, calls that are made on this thread are over when they return, so that the
+/// order of events does not depend on the scheduling of threads.
+#[cfg(test)]
+pub(crate) fn joined<R>(test: impl FnOnce() -> R) -> R {
+    JOINED.set(true);
+    let result = test();
+    JOINED.set(false);
+    result
 }
 
 fn caught<R>(

@@ -124,6 +124,17 @@ impl<T> Core<T> {
         self.live_sockets.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
+    pub(super) fn leftovers(&self) -> Leftovers {
+        Leftovers {
+            entries: self.registry.len(),
+            timers: self.timers.len(),
+            retiring: self.retiring.len(),
+            owed: self.owed.len(),
+            jobs: self.queue.len(),
+        }
+    }
+
     // --- Watching ---------------------------------------------------------------------------------
 
     /// Attaches a socket; `None` when the session has ended.
@@ -306,4 +317,15 @@ impl<T> Drop for Core<T> {
         // The worker finds it gone, and ends.
         self.wake.notify_one();
     }
+}
+
+/// What a bridge still keeps; nothing when all clients and handles are gone.
+#[cfg(test)]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Leftovers {
+    entries: usize,
+    pub(super) timers: usize,
+    retiring: usize,
+    owed: usize,
+    jobs: usize,
 }

@@ -12,7 +12,7 @@ use crate::store::{Change, Changes};
 
 /// One stretch of time in which every change was reported, or in which none was. Another one begins
 /// each time when reports may have been lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
 impl Epoch {

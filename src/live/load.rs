@@ -69,7 +69,7 @@ async fn load<T: Send + Sync + 'static>(
     deadline: Option<Instant>,
 ) -> Loaded<T> {
     let _turn = in_time(deadline, entry.turn.lock()).await?;
-    if let Some(outcome) = outcome_after(entry, after) {
+    if let Some(outcome) = outcome_after(core, entry, after) {
         return outcome;
     }
     let cold = entry.state().watchers <= 1 && entry.snapshot().is_none();
@@ -163,7 +163,7 @@ impl<T> Drop for Loading<'_, T> {
     }
 }
 
-fn outcome_after<T>(entry: &Entry<T>, after: u64) -> Option<Loaded<T>> {
+fn outcome_after<T>(core: &Core<T>, entry: &Entry<T>, after: u64) -> Option<Loaded<T>> {
     let state = entry.state();
     if state.end_reason().is_some() {
         return Some(Err(LoadError::NotFound));
@@ -173,8 +173,10 @@ fn outcome_after<T>(entry: &Entry<T>, after: u64) -> Option<Loaded<T>> {
     }
     match (&state.loads.failure, state.snapshot()) {
         (Some(error), _) => Some(Err(error.clone())),
-        (None, Some(snapshot)) => Some(Ok(snapshot.clone())),
-        (None, None) => None,
+        (None, Some(snapshot)) if state.loads.epoch == core.feed.epoch() => {
+            Some(Ok(snapshot.clone()))
+        }
+        (None, _) => None,
     }
 }
 
@@ -276,6 +278,7 @@ fn install_good<T: Send + Sync + 'static>(
     let snapshot = Arc::new(snapshot);
     let dropped = state.learn(snapshot.clone(), before, core.feed.epoch());
     state.loads.ended = number;
+    state.loads.epoch = before.epoch;
     state.loads.failure = None;
     state.failing = None;
     state.set_last_check(None);

@@ -38,6 +38,10 @@ mod feed;
 mod inert;
 mod load;
 mod load_error;
+#[cfg(test)]
+mod load_tests;
+#[cfg(test)]
+mod model_tests;
 mod owed;
 mod queue;
 mod reason;

@@ -67,3 +67,67 @@ impl<E> Registry<E> {
         self.slots.lock().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    struct Counted {
+        id: SessionId,
+        registry: Arc<Registry<Self>>,
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.registry.forget(&self.id);
+        }
+    }
+
+    fn entry(registry: &Arc<Registry<Counted>>, id: &SessionId, answers: bool) -> Arc<Counted> {
+        let make = || {
+            Arc::new(Counted {
+                id: id.clone(),
+                registry: registry.clone(),
+            })
+        };
+        registry.get_or_insert(id, |_| answers, make)
+    }
+
+    #[test]
+    fn entries_come_and_go_on_many_threads_and_none_is_lost_or_left() {
+        let registry = Registry::<Counted>::new();
+        let ids: Vec<SessionId> = (0..4).map(|n| format!("id-{n}").parse().unwrap()).collect();
+        thread::scope(|scope| {
+            for seed in 0..8 {
+                let (registry, ids) = (&registry, &ids);
+                scope.spawn(move || {
+                    for round in 0..5_000 {
+                        let id = &ids[(seed + round) % ids.len()];
+                        let held = entry(registry, id, true);
+                        // While one is held, every caller gets the same one.
+                        let again = registry.find(id).expect("it is held");
+                        assert!(Arc::ptr_eq(&held, &again));
+                        assert!(Arc::ptr_eq(&held, &entry(registry, id, true)));
+                    }
+                });
+            }
+        });
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn an_entry_that_no_longer_answers_is_replaced_and_its_drop_harms_no_other() {
+        let registry = Registry::<Counted>::new();
+        let id: SessionId = "an-id".parse().unwrap();
+        let old = entry(&registry, &id, true);
+        let new = entry(&registry, &id, false);
+        assert!(!Arc::ptr_eq(&old, &new));
+        drop(old);
+        let found = registry.find(&id).expect("the new one is held");
+        assert!(Arc::ptr_eq(&found, &new));
+        drop((found, new));
+        assert_eq!(registry.len(), 0);
+    }
+}

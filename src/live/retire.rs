@@ -76,7 +76,9 @@ impl Disconnect {
 /// The sockets of this node whose session has ended and that are not gone yet.
 #[derive(Clone)]
 pub(super) struct Retiring {
-    table: Arc<Mutex<HashMap<Seat, Arc<Retired>>>>,
+    /// A seat may have several: what a later middleware rejected and the application holds never
+    /// enters its namespace, and is one of the session's sockets all the same.
+    table: Arc<Mutex<HashMap<Seat, Vec<Arc<Retired>>>>>,
     /// Two pools, so that hooks that hang leave the disconnects alone.
     hooks: Blocking,
     disconnects: Blocking,
@@ -146,10 +148,10 @@ impl Retiring {
         }
     }
 
-    /// The seat is about to get another socket: from now on the old one does not act on it.
+    /// The seat is about to get another socket: from now on no old one acts on it.
     pub(super) async fn succeed(&self, seat: &Seat) {
         let retired = self.table.lock().remove(seat);
-        if let Some(retired) = retired {
+        for retired in retired.into_iter().flatten() {
             *retired.succeeded.lock().await = true;
         }
     }
@@ -161,22 +163,19 @@ impl Retiring {
             return None;
         }
         let seat = socket.seat()?;
-        // Dropped after the lock.
-        let _old;
         let mut table = self.table.lock();
-        if let Some(retired) = table.get(&seat)
-            && Arc::ptr_eq(&retired.socket, &socket)
-        {
+        let all = table.entry(seat.clone()).or_default();
+        if let Some(retired) = all.iter().find(|old| Arc::ptr_eq(&old.socket, &socket)) {
             *retired.reason.lock() = reason;
             return None;
         }
         let retired = Arc::new(Retired {
             socket,
-            seat: seat.clone(),
+            seat,
             reason: Mutex::new(reason),
             succeeded: tokio::sync::Mutex::new(false),
         });
-        _old = table.insert(seat, retired.clone());
+        all.push(retired.clone());
         Some(retired)
     }
 
@@ -212,6 +211,8 @@ impl Retiring {
             retired.leave_rooms();
             let given_up = began.elapsed() >= GIVE_UP;
             if given_up && retired.socket.presence() != Presence::Connected {
+                // Should its disconnect handler have panicked, this removes it from its namespace.
+                self.call_disconnect(&retired).await;
                 break;
             }
             tokio::time::sleep(delay.min(max)).await;
@@ -253,10 +254,14 @@ impl Retiring {
 
     fn remove(&self, retired: &Arc<Retired>) {
         let mut table = self.table.lock();
-        let removed = table
-            .get(&retired.seat)
-            .is_some_and(|other| Arc::ptr_eq(other, retired))
-            .then(|| table.remove(&retired.seat));
+        let Some(all) = table.get_mut(&retired.seat) else {
+            return;
+        };
+        let at = all.iter().position(|other| Arc::ptr_eq(other, retired));
+        let removed = at.map(|at| all.swap_remove(at));
+        if all.is_empty() {
+            table.remove(&retired.seat);
+        }
         drop(table);
         drop(removed);
     }

@@ -40,9 +40,7 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
         missing(core, entry).await;
         return Err(UpdateError::Gone);
     }
-    let rotated = finish_with(core, entry, EndReason::Rotated, when);
-    drop(rotation);
-    if !rotated {
+    if !finish_with(core, entry, EndReason::Rotated, when) {
         // An end came while the rotation was under way. It wins.
         end(core, &next).await?;
         return Err(UpdateError::Gone);
@@ -51,6 +49,10 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     let snapshot = Arc::new(known.with_data(known.data.clone(), Revision::unknown()));
     let next = created(core, new, &snapshot);
     let loaded = current(core, &next).await;
+    drop(rotation);
+    if next.end_reason().is_some() {
+        return Err(UpdateError::Gone);
+    }
     Ok((next, loaded.unwrap_or(snapshot)))
 }
 

@@ -338,7 +338,9 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     pub(crate) async fn end_by_id(&self, id: &SessionId) -> Result<(), StoreError> {
         self.ensure_worker();
         self.can_delete()?;
-        let entry = self.0.entry(id);
+        // It ends the new id, too, while no client knows that.
+        let rotating = self.0.find(id).filter(|entry| entry.state().is_rotating());
+        let entry = rotating.unwrap_or_else(|| self.0.entry(id));
         end::end(&self.0, &entry).await
     }
 
@@ -439,6 +441,11 @@ impl<T: Send + Sync + 'static> Attachment<T> {
             entry: self.entry.clone(),
             snapshot: self.entry.snapshot().expect("it was loaded at admission"),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn entry(&self) -> &Arc<Entry<T>> {
+        &self.entry
     }
 
     pub(crate) fn end_reason(&self) -> Option<EndReason> {

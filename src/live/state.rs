@@ -63,6 +63,8 @@ pub(super) enum Life<E> {
         reason: EndReason,
         /// The session under the id that a rotation on this node gave it, or was giving it.
         successor: Option<Arc<E>>,
+        /// The rotation has not returned yet, so no client knows the new id.
+        rotating: bool,
     },
 }
 
@@ -90,6 +92,8 @@ pub(super) struct Loads {
     pub(super) ended: u64,
     /// The error of load number `ended`, if it failed.
     pub(super) failure: Option<LoadError>,
+    /// The epoch of load number `ended`. After it a session is known only by another load.
+    pub(super) epoch: Epoch,
     /// The number of invalidations when load number `begun` began.
     pub(super) began_at: u64,
 }
@@ -212,14 +216,12 @@ impl<T, E> State<T, E> {
         }
     }
 
+    /// Whether a rotation of this session is under way.
     pub(super) fn is_rotating(&self) -> bool {
-        matches!(
-            &self.life,
-            Life::Alive {
-                rotating_to: Some(_),
-                ..
-            }
-        )
+        match &self.life {
+            Life::Alive { rotating_to, .. } => rotating_to.is_some(),
+            Life::Ended { rotating, .. } => *rotating,
+        }
     }
 
     /// Sets the entry that a rotation under way leads to, and returns the one before, to be dropped
@@ -227,7 +229,10 @@ impl<T, E> State<T, E> {
     pub(super) fn set_rotating_to(&mut self, next: Option<Arc<E>>) -> Option<Arc<E>> {
         match &mut self.life {
             Life::Alive { rotating_to, .. } => std::mem::replace(rotating_to, next),
-            Life::Ended { .. } => None,
+            Life::Ended { rotating, .. } => {
+                *rotating = next.is_some();
+                None
+            }
         }
     }
 
@@ -286,7 +291,11 @@ impl<T, E> State<T, E> {
             return None;
         };
         let successor = rotating_to.take();
-        self.life = Life::Ended { reason, successor };
+        self.life = Life::Ended {
+            reason,
+            rotating: successor.is_some(),
+            successor,
+        };
         self.invalidate();
         let sockets = std::mem::take(&mut self.sockets.list);
         self.watchers -= u32::try_from(sockets.len()).unwrap_or(u32::MAX);
@@ -318,5 +327,18 @@ impl<T, E> State<T, E> {
             self.queued = urgency;
         }
         queue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_stays() {
+        let mut state = State::<(), ()>::new(Known::Nothing);
+        assert!(state.end(EndReason::Rotated).is_some());
+        assert!(state.end(EndReason::Deleted).is_none());
+        assert_eq!(state.end_reason(), Some(EndReason::Rotated));
     }
 }

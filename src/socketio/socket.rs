@@ -7,24 +7,28 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use socketioxide::{
     SocketIo, adapter::Adapter, extract::SocketRef, handler::FromConnectParts, socket::Socket,
 };
+use tokio::time::Instant;
 
 use super::Attached;
 use crate::live::{EndReason, LiveSocket, Presence, Seat};
 
 pub(super) type EndHook<A> = dyn Fn(SocketRef<A>, EndReason) + Send + Sync;
 
+/// Time after which a socket that has not entered its namespace never will.
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// A socket as the live sessions see it. It does not keep the socket alive.
 pub(super) struct IoSocket<A: Adapter, T> {
     socket: Weak<Socket<A>>,
+    since: Instant,
     /// It was seen in its namespace, or connected.
     entered: AtomicBool,
-    /// It was seen connected.
-    connected: AtomicBool,
     on_end: Option<Arc<EndHook<A>>>,
     data: PhantomData<fn() -> T>,
 }
@@ -42,8 +46,8 @@ impl<A: Adapter, T> IoSocket<A, T> {
     pub(super) fn new(socket: &Arc<Socket<A>>, on_end: Option<Arc<EndHook<A>>>) -> Self {
         Self {
             socket: Arc::downgrade(socket),
+            since: Instant::now(),
             entered: AtomicBool::new(false),
-            connected: AtomicBool::new(false),
             on_end,
             data: PhantomData,
         }
@@ -76,7 +80,6 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
             return Presence::Gone;
         };
         let connected = socket.connected();
-        let was_connected = self.connected.fetch_or(connected, Ordering::SeqCst);
         let is_here = match Self::at_seat(&socket) {
             AtSeat::NoNamespace | AtSeat::Another => return Presence::Gone,
             AtSeat::Empty => false,
@@ -87,10 +90,14 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
             .fetch_or(is_here || connected, Ordering::SeqCst);
         match (is_here, connected) {
             (true, true) => Presence::Connected,
-            (true, false) if was_connected => Presence::Leaving,
+            // It enters its namespace and is connected in one go: when it was here before, it is
+            // leaving.
+            (true, false) if had_entered => Presence::Leaving,
             // `connected` alone proves nothing: a namespace can lose a socket without telling it.
             (false, true) => Presence::Gone,
             (false, false) if had_entered => Presence::Gone,
+            // Another middleware has rejected it, and the application holds it. Nothing tells that.
+            (false, false) if self.since.elapsed() > CONNECT_TIMEOUT => Presence::Gone,
             (_, false) => Presence::Connecting,
         }
     }
@@ -101,7 +108,6 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
 
     fn seen(&self) {
         self.entered.store(true, Ordering::SeqCst);
-        self.connected.store(true, Ordering::SeqCst);
     }
 
     fn join(&self, room: String) {

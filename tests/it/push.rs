@@ -1,9 +1,15 @@
 //! The way to push changes that the documentation shows.
 
-use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
-use socketioxide_session::Session;
+use std::sync::Arc;
 
-use crate::support::server::{Setup, User};
+use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
+use socketioxide_session::{EndReason, Session};
+use tokio::sync::{Notify, oneshot};
+
+use crate::support::{
+    server::{Setup, User},
+    soon, until,
+};
 
 async fn on_connect(socket: SocketRef, mut session: Session<User>) {
     socket.emit("session", session.data()).ok();
@@ -49,5 +55,52 @@ async fn changes_are_pushed_for_as_long_as_the_socket_lives() {
     let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
     tab.connect("/push").await;
     tab.close().await;
+    server.assert_empty().await;
+}
+
+/// The client leaves before its disconnect handler is set, which never runs then. What waits for
+/// changes with the handle of that socket ends by itself.
+#[tokio::test]
+async fn a_push_ends_with_its_socket_when_the_client_is_quicker_than_the_handler() {
+    let (connected, gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (sender, pushes_ended) = oneshot::channel();
+    let sender = Arc::new(std::sync::Mutex::new(Some(sender)));
+    let setup = {
+        let (connected, gone) = (connected.clone(), gone.clone());
+        Setup::new().namespace(move |io, sessions| {
+            let on_connect = async move |socket: SocketRef, mut session: Session<User>| {
+                let to = socket.clone();
+                let sender = sender.lock().unwrap().take();
+                let pushes = tokio::spawn(async move {
+                    let ended = loop {
+                        match session.changed().await {
+                            Ok(()) => to.emit("session", session.data()).ok(),
+                            Err(ended) => break ended,
+                        };
+                    };
+                    sender.unwrap().send(ended).unwrap();
+                })
+                .abort_handle();
+                connected.notify_one();
+                gone.notified().await;
+                socket.on_disconnect(async move || pushes.abort());
+            };
+            io.ns("/push", on_connect.with(sessions.require()));
+        })
+    };
+    let server = setup.start().await;
+    let ann = server.login("Ann").await;
+    let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
+    tab.send("40/push,").await;
+    soon("the handler runs", connected.notified()).await;
+    tab.close().await;
+    until("the client has left", || {
+        server.io.of("/push").unwrap().sockets().is_empty()
+    })
+    .await;
+    gone.notify_one();
+    let ended = soon("the pushes end", pushes_ended).await.unwrap();
+    assert_eq!(ended, EndReason::SocketClosed);
+    assert!(!ann.has_ended(), "the session goes on");
     server.assert_empty().await;
 }

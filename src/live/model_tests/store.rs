@@ -1,7 +1,7 @@
 //! A store whose calls take effect one step at a time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,15 +16,21 @@ use tokio::sync::mpsc;
 
 use crate::{
     id::SessionId,
-    store::{Change, Changes, Created, Record, Revision, Saved, SessionStore, StoreError},
+    store::{
+        Change, Changes, Created, Record, Revision, Saved, SessionStore, StoreError, StoreErrorKind,
+    },
 };
 
 /// A store in which each call takes effect between two yields.
 #[derive(Default)]
 pub(super) struct SteppedStore {
     pub(super) sessions: Mutex<HashMap<SessionId, (u32, u64)>>,
+    replaced: Mutex<HashSet<SessionId>>,
     feed: Option<Mutex<Vec<mpsc::UnboundedSender<Change>>>>,
-    loads: AtomicUsize,
+    /// Number of deletions that fail before one succeeds.
+    failing_deletes: AtomicUsize,
+    pub(super) loads: AtomicUsize,
+    pub(super) deletes: AtomicUsize,
 }
 
 impl SteppedStore {
@@ -37,7 +43,11 @@ impl SteppedStore {
         Arc::new(store)
     }
 
-    pub(super) fn tell(&self, change: &Change) {
+    pub(super) fn fail_deletes(&self, number: usize) {
+        self.failing_deletes.store(number, Ordering::SeqCst);
+    }
+
+    pub(super) fn report(&self, change: &Change) {
         if let Some(feed) = &self.feed {
             for reader in feed.lock().iter() {
                 let _ = reader.send(change.clone());
@@ -90,7 +100,7 @@ impl SessionStore for SteppedStore {
                 Some(found) if old.as_u64() != Some(found.1) => Saved::Conflict,
                 Some(found) => {
                     *found = (*data, found.1 + 1);
-                    self.tell(&Change::Session(id.clone()));
+                    self.report(&Change::Session(id.clone()));
                     Saved::Saved(found.1.into())
                 }
             })
@@ -108,7 +118,7 @@ impl SessionStore for SteppedStore {
                 let found = sessions.remove(old);
                 let existed = found.is_some();
                 sessions.extend(found.map(|found| (new.clone(), found)));
-                self.tell(&Change::Session(old.clone()));
+                self.report(&Change::Session(old.clone()));
                 existed
             })
             .await;
@@ -116,14 +126,38 @@ impl SessionStore for SteppedStore {
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.deletes.fetch_add(1, Ordering::SeqCst);
+        let fails = self
+            .failing_deletes
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        if fails.is_ok() {
+            step().await;
+            return Err(StoreErrorKind::Unavailable.into());
+        }
         let existed = self
             .step(|sessions| {
                 let existed = sessions.remove(id).is_some();
-                self.tell(&Change::Session(id.clone()));
+                self.report(&Change::Session(id.clone()));
                 existed
             })
             .await;
         Ok(existed)
+    }
+
+    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.replaced.lock().insert(id.clone());
+        Ok(())
+    }
+
+    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
+        Ok(self.replaced.lock().contains(id))
+    }
+
+    /// Each hundred is a user.
+    fn user_id(&self, data: &u32) -> Option<String> {
+        Some((data / 100).to_string())
     }
 
     fn changes(&self) -> Option<Changes> {

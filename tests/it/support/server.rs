@@ -132,7 +132,6 @@ impl Setup {
     }
 
     /// With another store than one in memory.
-    #[cfg(feature = "redis")]
     pub(crate) fn store(self, store: impl SessionStore<Data = User>) -> Self {
         Self {
             store: Some(Arc::new(store)),
