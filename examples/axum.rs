@@ -1,4 +1,4 @@
-//! A login over HTTP, and a Socket.IO connection that knows who logged in: with axum.
+//! A login over HTTP, and a Socket.IO connection with its session: with axum.
 //!
 //! ```sh
 //! cargo run --example axum
@@ -230,7 +230,7 @@ fn keys() -> Result<Keyring, Box<dyn Error>> {
     if let Ok(text) = env::var("SESSION_KEY") {
         return Ok(Keyring::new(SecretKey::from_base64(&text)?));
     }
-    tracing::warn!("SESSION_KEY is not set: a random one, so all are logged out at the end");
+    tracing::warn!("SESSION_KEY is not set: with a random key, all sessions are lost at the end");
     Ok(Keyring::new(SecretKey::generate()?))
 }
 

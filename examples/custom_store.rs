@@ -1,4 +1,4 @@
-//! A store of one's own: sessions in `SQLite`, with its conformance test.
+//! A custom store: sessions in `SQLite`, with its conformance test.
 //!
 //! ```sh
 //! cargo test --example custom_store
@@ -53,7 +53,7 @@ impl<T> SqliteStore<T> {
     }
 
     /// Runs one transaction on the thread of the connection. It happens as a whole or not at all,
-    /// also when nobody waits for it any more.
+    /// also when its caller no longer waits for it.
     async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R> + Send + 'static,

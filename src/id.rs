@@ -18,13 +18,23 @@ const GENERATED_BYTES: usize = 16;
 
 /// The id of a session.
 ///
-/// Whoever knows it can ask the store for the session, so it is a secret: its [`Debug`](fmt::Debug)
+/// With it, the session can be loaded from the store, so it is a secret: its [`Debug`](fmt::Debug)
 /// output is a [fingerprint](Self::fingerprint), there is no `Display` and no `Serialize`, and two
 /// ids are compared in constant time.
 ///
 /// An id is 1 to 128 bytes of visible ASCII without `"`, `,`, `;`, `\`, `{`, `}`, `*`, `?`, `[` and
 /// `]`. What is left out would be special in a cookie (RFC 6265 §4.1.1), in a Redis Cluster key (the
 /// hash tag) or in a Redis pattern. The ids of express-session, tower-sessions and most others fit.
+///
+/// ```
+/// use socketioxide_session::SessionId;
+///
+/// let id = SessionId::generate()?;
+/// assert_eq!(id.expose().parse::<SessionId>()?, id);
+/// assert!(!format!("{id:?}").contains(id.expose()));
+/// assert!("two words".parse::<SessionId>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialOrd, Ord)]
 pub struct SessionId(Arc<str>);
 
@@ -37,7 +47,7 @@ impl SessionId {
     ///
     /// # Errors
     ///
-    /// When the operating system has no randomness to give.
+    /// When the operating system returns no randomness.
     pub fn generate() -> Result<Self, RandomnessError> {
         let mut bytes = [0; GENERATED_BYTES];
         getrandom::fill(&mut bytes).map_err(RandomnessError::new)?;
@@ -69,14 +79,14 @@ impl SessionId {
         Ok(Self(Arc::from(text)))
     }
 
-    /// The id itself, for those who need it: a store, or whoever issues a credential.
+    /// The id itself, for a store or the code that issues a credential.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Eight hexadecimal digits of the id's SHA-256: the same for the same id on every node, for
-    /// logs. It does not lead back to an id with enough randomness in it.
+    /// logs. It cannot be reversed to a randomly generated id.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let digest = self.digest(b"fingerprint");
@@ -144,6 +154,13 @@ fn is_id_byte(byte: u8) -> bool {
 }
 
 /// The text is no valid [`SessionId`]. The text itself is not part of the error.
+///
+/// ```
+/// use socketioxide_session::{SessionId, id::ParseSessionIdError};
+///
+/// let parsed: Result<SessionId, ParseSessionIdError> = "{tag}".parse();
+/// assert!(parsed.is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct ParseSessionIdError {

@@ -13,6 +13,16 @@ const DOMAIN: &[u8] = b"socketioxide-session v1";
 
 /// One secret key of 32 random bytes. Passwords are no keys: make one with
 /// `openssl rand -base64 32`.
+///
+/// ```
+/// use socketioxide_session::SecretKey;
+///
+/// // `openssl rand -base64 32`
+/// let key = SecretKey::from_base64("SGVyZSBhcmUgMzIgYnl0ZXMgZm9yIGFuIGV4YW1wbGU=")?;
+/// assert!(SecretKey::from_bytes(b"a password").is_err());
+/// assert!(!format!("{key:?}").contains("Here are"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SecretKey(Arc<Zeroizing<[u8; SecretKey::LEN]>>);
 
@@ -24,7 +34,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// When the operating system has no randomness to give.
+    /// When the operating system returns no randomness.
     pub fn generate() -> Result<Self, RandomnessError> {
         let mut bytes = Zeroizing::new([0; Self::LEN]);
         getrandom::fill(bytes.as_mut_slice()).map_err(RandomnessError::new)?;
@@ -99,9 +109,20 @@ impl fmt::Debug for SecretKey {
 /// The keys of an application: one active key that signs and encrypts, and older ones whose
 /// credentials are still accepted.
 ///
-/// To rotate without logging anybody out: on every node first [accept](Self::accept) the new key
+/// To rotate keys without signing users out: on every node first [accept](Self::accept) the new key
 /// beside the active one, then make the new one active and accept the old one, and drop the old one
 /// when the longest-lived credential made with it has expired.
+///
+/// ```
+/// use socketioxide_session::{Keyring, SecretKey};
+///
+/// # let (old, new) = (SecretKey::generate()?, SecretKey::generate()?);
+/// // The second step of a rotation: the new key signs, and the old one is accepted.
+/// let keys = Keyring::new(new.clone()).accept(old)?;
+/// assert_eq!(keys.active(), &new);
+/// assert_eq!(keys.keys().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Keyring {
     keys: Vec<SecretKey>,
@@ -115,6 +136,14 @@ impl Keyring {
     }
 
     /// Adds a key whose credentials are accepted too.
+    ///
+    /// ```
+    /// use socketioxide_session::{Keyring, SecretKey};
+    ///
+    /// let key = SecretKey::generate()?;
+    /// assert!(Keyring::new(key.clone()).accept(key).is_err()); // it is there already
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -153,13 +182,19 @@ impl fmt::Debug for Keyring {
 }
 
 /// What is wrong with a key or a keyring.
+///
+/// ```
+/// use socketioxide_session::{SecretKey, key::KeyError};
+///
+/// assert_eq!(SecretKey::from_bytes(b"short"), Err(KeyError::Length { bytes: 5 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// A key has 32 bytes; this one hasn't.
     #[error("a secret key has 32 bytes, not {bytes}")]
     Length {
-        /// How many bytes there were.
+        /// Number of bytes.
         bytes: usize,
     },
     /// All bytes are zero: a key that was never filled in.
@@ -174,6 +209,15 @@ pub enum KeyError {
 }
 
 /// The operating system has no randomness to give.
+///
+/// ```
+/// use socketioxide_session::{SecretKey, key::RandomnessError};
+///
+/// fn key() -> Result<SecretKey, RandomnessError> {
+///     SecretKey::generate()
+/// }
+/// # key().unwrap();
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("no randomness from the operating system")]
 pub struct RandomnessError {

@@ -12,22 +12,31 @@ use crate::{
 /// [`Display`](std::fmt::Display) is the wire: Socket.IO sends it to the client as
 /// `connect_error`'s message, and HTTP as `{"error":CODE}`. So it is one of five constant codes, and
 /// what else is known is in [`source`](std::error::Error::source), for logs.
+///
+/// ```
+/// use socketioxide_session::SessionRejection;
+///
+/// let rejection = SessionRejection::NoCookie;
+/// assert_eq!(rejection.to_string(), "NO_COOKIE");
+/// assert_eq!(rejection.status(), 401);
+/// assert_eq!(rejection.to_json(), r#"{"error":"NO_COOKIE"}"#);
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionRejection {
-    /// The origin was refused. The store was not asked.
+    /// The origin was refused. The store was not called.
     #[error("FORBIDDEN")]
     Forbidden(#[source] ForbiddenReason),
-    /// No such cookie came. The store was not asked.
+    /// No such cookie came. The store was not called.
     #[error("NO_COOKIE")]
     NoCookie,
-    /// No token came. The store was not asked.
+    /// No token came. The store was not called.
     #[error("NO_TOKEN")]
     NoToken,
-    /// What came is no good, or its session is gone.
+    /// The credential is invalid, or its session is gone.
     #[error("NO_SESSION")]
     NoSession(#[source] NoSessionReason),
-    /// The store failed, so nobody knows.
+    /// The store failed, so it is unknown whether the session exists.
     #[error("STORE_ERROR")]
     StoreError(#[source] StoreError),
 }
@@ -62,7 +71,7 @@ impl SessionRejection {
         }
     }
 
-    /// The [fingerprint](SessionId::fingerprint) of the session that was asked for, when an
+    /// The [fingerprint](SessionId::fingerprint) of the requested session, when an
     /// authentic credential named one.
     #[must_use]
     pub fn fingerprint(&self) -> Option<&str> {
@@ -127,13 +136,23 @@ impl From<UpdateError> for SessionRejection {
 }
 
 /// Why there is no session, for logs: the client sees one code for all of these.
+///
+/// ```
+/// use socketioxide_session::{SessionRejection, rejection::NoSessionReason};
+///
+/// /// For an audit log: an authentic credential whose session is gone is harmless, a forged one isn't.
+/// fn is_suspicious(rejection: &SessionRejection) -> bool {
+///     matches!(rejection, SessionRejection::NoSession(NoSessionReason::Invalid(_)))
+/// }
+/// # assert!(!is_suspicious(&SessionRejection::NoCookie));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoSessionReason {
-    /// The credential is no good; the store was not asked.
+    /// The credential is invalid. The store was not called.
     #[error("the credential was refused")]
     Invalid(#[source] InvalidCredential),
-    /// The credential is good, and its session does not exist (any more).
+    /// The credential is valid, but its session does not exist (any more).
     #[error("there is an id but no session")]
     Gone {
         /// The [fingerprint](SessionId::fingerprint) of the id.
@@ -155,7 +174,7 @@ pub enum NoSessionReason {
         fingerprint: String,
     },
     /// A request named the `sid` of a transport that belongs to a session, and brought a credential
-    /// of another one. (The client sees that nobody has that `sid`.)
+    /// of another one. (The client gets the answer for an unknown `sid`.)
     #[error("the sid belongs to another session")]
     ForeignTransport,
     /// The session ended while it was used.

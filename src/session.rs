@@ -73,6 +73,19 @@ impl<T: Send + Sync + 'static> Session<T> {
     }
 
     /// A handle on what this node knows now. Makes no call to the store.
+    ///
+    /// ```
+    /// use socketioxide_session::Session;
+    ///
+    /// /// A long task reads the data again.
+    /// async fn poll(session: Session<u32>) {
+    ///     while !session.has_ended() {
+    ///         println!("{}", session.latest().data());
+    ///         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    ///     }
+    /// }
+    /// # let _ = poll;
+    /// ```
     pub fn latest(&self) -> Self {
         self.with(self.view.latest())
     }
@@ -107,6 +120,17 @@ impl<T: Send + Sync + 'static> Session<T> {
     /// was faster, and overwrites no other change. Updates of one session queue on one node, for up
     /// to five seconds. The next handler on this node sees the change at once; those on other nodes
     /// see it after the store's report.
+    ///
+    /// ```
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// # #[derive(Clone)] struct User { visits: u32 }
+    /// async fn visit(session: Session<User>) -> Result<u32, UpdateError> {
+    ///     let session = session.update(|user| user.visits += 1).await?;
+    ///     Ok(session.data().visits)
+    /// }
+    /// # let _ = visit;
+    /// ```
     ///
     /// # Errors
     ///
@@ -176,6 +200,17 @@ impl<T: Send + Sync + 'static> Session<T> {
 
     /// Extends the lifetime to `ttl` from now, if that is longer than what is left.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// async fn remember_me(session: Session<String>) -> Result<(), UpdateError> {
+    ///     session.touch_for(Duration::from_hours(30 * 24)).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = remember_me;
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the session has ended, or the store fails.
@@ -187,6 +222,20 @@ impl<T: Send + Sync + 'static> Session<T> {
     ///
     /// On the handle of a session that was rotated on this node, it ends the session under its new
     /// id. On another node, the end of the old id after a rotation ends nothing.
+    ///
+    /// ```
+    /// use socketioxide::extract::SocketRef;
+    /// use socketioxide_session::{Session, StoreError};
+    ///
+    /// async fn on_connect(socket: SocketRef) {
+    ///     socket.on("sign out", async |session: Session<String>| {
+    ///         if let Err(error) = session.end().await {
+    ///             eprintln!("the deletion will be retried: {error}");
+    ///         }
+    ///     });
+    /// }
+    /// # let _ = on_connect;
+    /// ```
     ///
     /// # Errors
     ///

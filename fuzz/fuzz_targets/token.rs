@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(again) = fuzzing::token(text) {
         assert_eq!(again, text);
     }
-    // The whole way from a request. Nobody guesses a key.
+    // The whole way from a request. A key can't be guessed.
     let Ok(request) = Request::get(format!("/?token={text}")).body(()) else {
         return;
     };

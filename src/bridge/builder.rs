@@ -110,6 +110,19 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 
     /// Lifetime of a session after it was created or touched; a day, if not set.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .ttl(Duration::from_mins(30))
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -150,6 +163,23 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// When a session ends at the latest, however much it is used, from its data. `None`: no limit.
     ///
     /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    ///
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     signed_in_at: SystemTime,
+    /// }
+    ///
+    /// let sessions = SessionBridge::builder(cookie, MemoryStore::<User>::new())
+    ///     .max_lifetime(|user| Some(user.signed_in_at + Duration::from_hours(12)))
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_lifetime(
         mut self,
         latest: impl Fn(&T) -> Option<SystemTime> + Send + Sync + 'static,
@@ -160,6 +190,19 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
 
     /// Timeout for each call of the store; 2 s, if not set. A call that takes longer is dropped, and
     /// fails with [`Timeout`](crate::store::StoreErrorKind::Timeout).
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .store_timeout(Duration::from_millis(500))
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
@@ -167,18 +210,44 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
 
     /// Interval at which each live session is loaded again, a fifth more or less; 60 s, if not set.
     ///
-    /// This is how soon a logout elsewhere is noticed when the store reports no changes, or a report
-    /// was lost.
+    /// It bounds the time until a logout elsewhere is noticed when the store reports no changes, or a
+    /// report was lost.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .revalidate_every(Duration::from_secs(10)) // the store reports no changes
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn revalidate_every(mut self, interval: Duration) -> Self {
         self.revalidate_every = Some(interval);
         self
     }
 
-    /// How long a live session goes on while its loads fail, counted from its last good load; 5
+    /// Time for which a live session goes on while its loads fail, counted from its last good load; 5
     /// minutes, if not set, or twice [`revalidate_every`](Self::revalidate_every) if that is longer.
     ///
     /// Then it ends as [`StoreUnreachable`](crate::EndReason::StoreUnreachable), or as
     /// [`Unreadable`](crate::EndReason::Unreadable).
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .max_stale(Duration::from_hours(1)) // rather than signed out while Redis restarts
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = Some(max_stale);
         self
@@ -187,6 +256,20 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// Minimum interval between two touches of a session that is used: an event or an HTTP request
     /// whose handler takes the session extends its lifetime. A tenth of the [`ttl`](Self::ttl) but at
     /// most five minutes, if not set.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .ttl(Duration::from_mins(10))
+    ///     .touch_on_activity(Duration::from_secs(15))
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn touch_on_activity(mut self, interval: Duration) -> Self {
         self.touch = Touch::Every(interval);
         self
@@ -194,12 +277,23 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
 
     /// Does not extend the lifetime of sessions that are used: only
     /// [`touch`](crate::Session::touch) does.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .no_touch_on_activity()
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn no_touch_on_activity(mut self) -> Self {
         self.touch = Touch::Never;
         self
     }
 
-    /// Asks the application whether a session may go on, with every load that admits a client or
+    /// Lets the application decide whether a session may go on, with every load that admits a client or
     /// revalidates a live session.
     ///
     /// `Ok(false)` refuses the session as `NO_SESSION` and ends its sockets as
@@ -244,6 +338,19 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// It runs on a thread for blocking work after the client has its answer, so it may block; while 64
     /// calls are running, further ones are dropped and counted in the log. The handshake that it gets
     /// has no `auth` payload.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// let sessions = SessionBridge::builder(cookie, store)
+    ///     .on_rejection(|rejection, handshake| {
+    ///         println!("{} at {:?}", rejection.code(), handshake.namespace());
+    ///     })
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_rejection(
         mut self,
         hook: impl Fn(&SessionRejection, &Handshake<'_>) + Send + Sync + 'static,

@@ -3,6 +3,18 @@
 use crate::store::StoreError;
 
 /// What is wrong with the settings of a bridge.
+///
+/// ```
+/// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+/// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+/// # let store = MemoryStore::<String>::new();
+/// use std::time::Duration;
+/// use socketioxide_session::bridge::BridgeConfigError;
+///
+/// let built = SessionBridge::builder(cookie, store).ttl(Duration::ZERO).build();
+/// assert_eq!(built.err(), Some(BridgeConfigError::Zero { setting: "ttl" }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BridgeConfigError {
@@ -29,6 +41,23 @@ pub enum BridgeConfigError {
 }
 
 /// Why no session with a given id was created.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+/// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+/// # let store = MemoryStore::<String>::new();
+/// use std::time::Duration;
+/// use socketioxide_session::bridge::CreateError;
+///
+/// let sessions = SessionBridge::builder(cookie, store).build()?;
+/// let (id, hour) = ("id-of-the-provider".parse()?, Duration::from_hours(1));
+/// sessions.create_with_id(&id, "Ann".to_owned(), hour).await?;
+/// let again = sessions.create_with_id(&id, "Bob".to_owned(), hour).await;
+/// assert!(matches!(again, Err(CreateError::Taken)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {

@@ -17,6 +17,26 @@ pub(super) type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send +
 /// holds their sessions. Cheap to clone; one for an application and type of session.
 ///
 /// It is an extractor in axum handlers, too.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+/// use socketioxide_session::{Keyring, MemoryStore, SecretKey, Session, SessionBridge, SignedCookie};
+///
+/// let keys = Keyring::new(SecretKey::generate()?);
+/// let cookie = SignedCookie::new("__Host-sid", &keys)?;
+/// let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new()).build()?;
+///
+/// let (socket_layer, io) = SocketIo::new_layer();
+/// let on_connect = async |_: SocketRef, _: Session<String>| ();
+/// io.ns("/", on_connect.with(sessions.require()));
+/// let app: Router = Router::new()
+///     .route("/me", get(async |session: Session<String>| session.data().clone()))
+///     .layer(socket_layer)
+///     .layer(sessions.layer());
+/// # drop(app);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SessionBridge<T: Send + Sync + 'static> {
     pub(super) inner: Arc<Inner<T>>,
 }

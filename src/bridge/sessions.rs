@@ -73,6 +73,20 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 
     /// Creates a session that lives for `ttl`. (Activity extends it to the bridge's `ttl`.)
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let sessions = SessionBridge::builder(cookie, store).build()?;
+    /// let guest = sessions.create_for("a guest".to_owned(), Duration::from_mins(5)).await?;
+    /// assert!(guest.expires_at() < Some(SystemTime::now() + Duration::from_mins(6)));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`create`](Self::create).
@@ -108,6 +122,21 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Such ids are no secrets, so they belong into signed or encrypted credentials only. An id is to
     /// be used once: a credential that was issued for an ended session would be good again.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketioxide_session::{Session, SessionBridge, SessionId, bridge::CreateError};
+    ///
+    /// /// After the login at an identity provider, with the `sid` of its token.
+    /// async fn signed_in(
+    ///     sessions: &SessionBridge<String>,
+    ///     sid: &SessionId,
+    ///     name: String,
+    /// ) -> Result<Session<String>, CreateError> {
+    ///     sessions.create_with_id(sid, name, Duration::from_hours(8)).await
+    /// }
+    /// # let _ = signed_in;
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Taken`](CreateError::Taken) when a session of this id exists, or its deletion is owed here;
@@ -128,9 +157,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     /// Gives a session a new id, and returns a handle on it: after a change of rights, so that an id
-    /// which another party knew before is worth nothing.
+    /// which another party learned before is worthless.
     ///
-    /// The sockets of the old id end as [`Rotated`](EndReason::Rotated): no handler with a session
+    /// The sockets of the old id end as [`Rotated`](crate::EndReason::Rotated): no handler with a session
     /// runs for them from now on, and they are disconnected after a second. In an HTTP handler, use
     /// [`rotate_for`](Self::rotate_for), which waits for the answer with the new credential instead.
     ///

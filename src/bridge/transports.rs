@@ -75,7 +75,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         self.proved(&handshake).unwrap_or_default()
     }
 
-    /// All ids that the request proves and may use. The store is not asked.
+    /// All ids that the request proves and may use. The store is not called.
     ///
     /// This is [`extract`](crate::SessionIdExtractor::extract) and not `presented`, because only
     /// `extract` checks the origin: with `presented`, a foreign page could put a token of its own

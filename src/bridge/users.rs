@@ -18,6 +18,19 @@ const CONCURRENCY: usize = 100;
 const MAX_LISTINGS: usize = 10;
 
 /// Why not all sessions of a user ended. The call can be repeated.
+///
+/// ```
+/// use socketioxide_session::{Session, SessionBridge, bridge::EndSessionsError};
+///
+/// async fn password_changed(sessions: &SessionBridge<String>, session: &Session<String>) -> String {
+///     match sessions.end_other_sessions(session).await {
+///         Ok(number) => format!("{number} other devices are signed out"),
+///         Err(EndSessionsError::Remaining { remaining, .. }) => format!("{remaining} will follow"),
+///         Err(error) => error.to_string(),
+///     }
+/// }
+/// # let _ = password_changed;
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndSessionsError {
@@ -75,7 +88,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         stream::once(listed).flatten().boxed()
     }
 
-    /// Ends all sessions of a user: "log out everywhere". Returns how many ended.
+    /// Ends all sessions of a user: "log out everywhere". Returns the number of sessions that ended.
     ///
     /// Sessions that are created meanwhile go on; those that are renamed meanwhile end.
     ///
@@ -87,7 +100,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     /// Ends all sessions of the user of this session but this one: a new password, or "sign out
-    /// everywhere else". Returns how many ended.
+    /// everywhere else". Returns the number of sessions that ended.
     ///
     /// # Errors
     ///

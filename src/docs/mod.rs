@@ -2,3 +2,18 @@
 
 #[doc = include_str!("clients.md")]
 pub mod clients {}
+
+#[doc = include_str!("deployment.md")]
+pub mod deployment {}
+
+#[doc = include_str!("extending.md")]
+pub mod extending {}
+
+#[doc = include_str!("nodes.md")]
+pub mod nodes {}
+
+#[doc = include_str!("sockets.md")]
+pub mod sockets {}
+
+#[doc = include_str!("troubleshooting.md")]
+pub mod troubleshooting {}

@@ -9,6 +9,18 @@ use crate::{
 };
 
 /// Why a handshake gave no session id.
+///
+/// ```
+/// use socketioxide_session::{SessionIdExtractor, extractor::ExtractError, testing::HandshakeBuilder};
+/// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+/// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+///
+/// let extract = |handshake: HandshakeBuilder| handshake.with(|handshake| cookie.extract(handshake));
+/// let request = || HandshakeBuilder::request("/");
+/// assert!(matches!(extract(request()), Err(ExtractError::NoCookie)));
+/// assert!(matches!(extract(request().cookie("sid", "forged")), Err(ExtractError::Invalid(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -64,6 +76,19 @@ impl From<ParseSessionIdError> for ExtractError {
 }
 
 /// What is wrong with a credential. This is for logs: the client gets one code for all of them.
+///
+/// ```
+/// use socketioxide_session::extractor::{ExtractError, InvalidCredential};
+///
+/// /// In an extractor of one's own: sizes come before any other work.
+/// fn checked(credential: &[u8]) -> Result<&[u8], ExtractError> {
+///     match credential.len() {
+///         0..=4096 => Ok(credential),
+///         _ => Err(InvalidCredential::TooLarge.into()),
+///     }
+/// }
+/// # assert!(checked(&[0; 5000]).is_err());
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredential {

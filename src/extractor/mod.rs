@@ -32,7 +32,7 @@ use crate::id::SessionId;
 /// - Everything in the [`Handshake`] is untrusted. An id may only be returned when the credential
 ///   proves that this server gave it to the client (a signature, an encryption, a lookup of your
 ///   own that can't be guessed).
-/// - The call is synchronous: no I/O. It runs for every handshake, before the store is asked.
+/// - The call is synchronous: no I/O. It runs for every handshake, before the store is called.
 /// - Bound the work before any cryptography; an attacker chooses the sizes.
 /// - Keep apart an absent credential ([`NoCookie`](ExtractError::NoCookie),
 ///   [`NoToken`](ExtractError::NoToken)) and a bad one ([`Invalid`](ExtractError::Invalid)): after

@@ -14,6 +14,18 @@ use crate::{handshake::Handshake, id::SessionId};
 ///    answer is the first one's.
 /// 3. When nothing is found, the answer is the last one's.
 /// 4. [`presented`](SessionIdExtractor::presented) returns the ids of both.
+///
+/// ```
+/// use socketioxide_session::{
+///     EncryptedToken, Keyring, SecretKey, SessionIdExtractor, SignedCookie, extractor::Or,
+/// };
+///
+/// let keys = Keyring::new(SecretKey::generate()?);
+/// let cookie = SignedCookie::new("__Host-sid", &keys)?;
+/// let extractor: Or<EncryptedToken, SignedCookie> = EncryptedToken::new("token", &keys)?.or(cookie);
+/// # drop(extractor);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Or<A, B> {
     first: A,
@@ -55,7 +67,7 @@ impl<A: SessionIdExtractor, B: SessionIdExtractor> SessionIdExtractor for Or<A, 
         ids
     }
 
-    /// A foreign page is refused whatever credentials it adds, so both are asked.
+    /// A foreign page is refused whatever credentials it adds, so both are checked.
     fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
         self.first.check_origin(handshake)?;
         self.second.check_origin(handshake)

@@ -9,6 +9,17 @@ use super::auth_fields::{AuthFields, Content, json_field};
 
 /// One field of the `auth` payload, as [`Handshake::auth_field`](super::Handshake::auth_field)
 /// finds it.
+///
+/// ```
+/// use socketioxide_session::extractor::{AuthField, AuthPayload};
+///
+/// let payload = AuthPayload::json(br#"{"token":"abc","n":1}"#);
+/// let (parts, ()) = http::Request::new(()).into_parts();
+/// let handshake = socketioxide_session::extractor::Handshake::from_parts(&parts).with_auth(&payload);
+/// assert_eq!(handshake.auth_field("token"), AuthField::Text("abc".into()));
+/// assert_eq!(handshake.auth_field("n"), AuthField::Other);
+/// assert_eq!(handshake.auth_field("missing"), AuthField::Absent);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthField<'a> {

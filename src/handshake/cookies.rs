@@ -48,6 +48,14 @@ impl<'a> CookieValues<'a> {
 }
 
 /// The `Cookie` header fields are larger than 64 KiB and are not searched.
+///
+/// ```
+/// use socketioxide_session::testing::HandshakeBuilder;
+///
+/// let handshake = HandshakeBuilder::request("/").cookie("other", &"x".repeat(70_000));
+/// let error = handshake.with(|handshake| handshake.cookies("sid").unwrap_err());
+/// assert!(error.bytes > 70_000);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the Cookie header has {bytes} bytes; at most {MAX_HEADER_BYTES} are searched")]
 #[non_exhaustive]

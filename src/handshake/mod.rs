@@ -13,9 +13,21 @@ pub use auth_fields::AuthFields;
 pub use cookies::{CookieHeaderTooLarge, CookieValues};
 
 /// A borrowed view of the request that opened a Socket.IO connection, or of an ordinary HTTP
-/// request, with what the client said when it connected to a namespace.
+/// request, with what the client sent when it connected to a namespace.
 ///
 /// Everything in it comes from the client and is untrusted.
+///
+/// ```
+/// use socketioxide_session::extractor::Handshake;
+///
+/// let request = http::Request::get("/?device=42").header("x-team", "blue").body(())?;
+/// let (parts, ()) = request.into_parts();
+/// let handshake = Handshake::from_parts(&parts);
+/// assert_eq!(handshake.query("device").next(), Some("42"));
+/// assert_eq!(handshake.headers()["x-team"], "blue");
+/// assert!(!handshake.is_socket_io());
+/// # Ok::<(), http::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Handshake<'a> {
     parts: &'a Parts,
@@ -24,6 +36,17 @@ pub struct Handshake<'a> {
 }
 
 /// What a request is to Socket.IO.
+///
+/// ```
+/// use socketioxide_session::extractor::{Handshake, Stage};
+///
+/// /// In an extractor of one's own: whether an expired credential is refused.
+/// fn checks_the_time(handshake: &Handshake<'_>) -> bool {
+///     handshake.stage() != Stage::Continuing
+/// }
+/// # let (parts, ()) = http::Request::new(()).into_parts();
+/// # assert!(checks_the_time(&Handshake::from_parts(&parts)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage<'a> {

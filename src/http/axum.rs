@@ -21,6 +21,21 @@ use crate::{
 };
 
 /// Why an axum handler got no session.
+///
+/// ```
+/// use axum::response::{IntoResponse, Response};
+/// use socketioxide_session::{Session, http::RequestSessionError};
+///
+/// /// A page for clients without a session, instead of the JSON of the rejection.
+/// async fn home(session: Result<Session<String>, RequestSessionError>) -> Response {
+///     match session {
+///         Ok(session) => format!("Hello {}", session.data()).into_response(),
+///         Err(RequestSessionError::Rejected(_)) => "Please sign in".into_response(),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+/// # drop(axum::Router::<()>::new().route("/", axum::routing::get(home)));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestSessionError {

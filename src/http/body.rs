@@ -17,6 +17,17 @@ pin_project! {
     /// application's own, or a refusal of the layer.
     ///
     /// Its end, or its drop, is the end of the answer.
+    ///
+    /// ```
+    /// use axum::{body::Body, http::Response, response::IntoResponse};
+    /// use socketioxide_session::http::SessionBody;
+    ///
+    /// /// It is a body like any other.
+    /// fn boxed(answer: Response<SessionBody<Body>>) -> Response<Body> {
+    ///     answer.map(Body::new)
+    /// }
+    /// # let _ = boxed;
+    /// ```
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]

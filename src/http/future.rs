@@ -27,6 +27,15 @@ type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Resolved<B>, E>> + Send>>;
 
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
+    ///
+    /// ```
+    /// use socketioxide_session::http::{SessionFuture, SessionService};
+    /// use tower::Service;
+    ///
+    /// /// The future of a service can be named, as in a service that wraps this one.
+    /// type Answer<S, R, B> = SessionFuture<<S as Service<R>>::Future, B, <S as Service<R>>::Error>;
+    /// # let _: Option<Answer<axum::Router, axum::extract::Request, axum::body::Body>> = None;
+    /// ```
     pub struct SessionFuture<F, B, E> {
         #[pin]
         kind: Kind<F, B, E>,

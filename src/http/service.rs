@@ -25,6 +25,17 @@ use crate::{
 };
 
 /// The service of [`SessionLayer`](super::SessionLayer).
+///
+/// ```
+/// use socketioxide_session::{SessionBridge, http::SessionService};
+/// use tower::Layer;
+///
+/// /// For a server that is put together without `Router::layer`.
+/// fn wrapped<S>(sessions: &SessionBridge<String>, inner: S) -> SessionService<S, String> {
+///     sessions.layer().layer(inner)
+/// }
+/// # let _ = wrapped::<()>;
+/// ```
 pub struct SessionService<S, T: Send + Sync + 'static> {
     inner: S,
     bridge: SessionBridge<T>,

@@ -18,6 +18,20 @@ use crate::{
 /// Why a sign-in or a sign-out did not happen.
 ///
 /// In axum it is a response: 403 for a forbidden origin, else 503.
+///
+/// ```
+/// use axum::http::{StatusCode, request::Parts};
+/// use socketioxide_session::{SessionBridge, http::SignInError};
+///
+/// async fn login(sessions: SessionBridge<String>, parts: Parts) -> StatusCode {
+///     match sessions.sign_in(&parts, "Ann".to_owned()).await {
+///         Ok(_session) => StatusCode::OK,
+///         Err(SignInError::Forbidden(_)) => StatusCode::FORBIDDEN,
+///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+///     }
+/// }
+/// # let _ = login;
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
@@ -41,6 +55,19 @@ impl From<SignInError> for SessionRejection {
 }
 
 /// What a [`sign_out`](SessionBridge::sign_out) did.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use socketioxide_session::{SessionBridge, http::{SignInError, SignedOut}};
+///
+/// async fn logout(sessions: SessionBridge<String>, parts: Parts) -> Result<String, SignInError> {
+///     Ok(match sessions.sign_out(&parts).await? {
+///         SignedOut::Ended(number) => format!("{number} sessions ended"),
+///         _ => "you were not signed in".to_owned(),
+///     })
+/// }
+/// # let _ = logout;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignedOut {
@@ -52,8 +79,8 @@ pub enum SignedOut {
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Creates a session for a user who has just logged in, and ends every session that the request
-    /// presents: the data of an earlier user does not carry over, and an id that another party knew
-    /// is worth nothing.
+    /// presents: the data of an earlier user does not carry over, and an id that another party learned
+    /// is worthless.
     ///
     /// The sockets of the ended sessions end as [`Rotated`](crate::EndReason::Rotated). No handler with a
     /// session runs for them from now on; they are disconnected when the answer with the new
@@ -87,7 +114,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// provider, which comes from another site.
     ///
     /// The caller must have checked the `state` of the login (RFC 6749 §10.12): else a foreign page
-    /// could sign a user in as somebody else.
+    /// could sign a user in to the account of an attacker.
     ///
     /// # Errors
     ///
@@ -129,6 +156,20 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// Remove the cookie in any case.
     ///
+    /// ```
+    /// use axum::{http::{header::SET_COOKIE, request::Parts}, response::{IntoResponse, Redirect, Response}};
+    /// use socketioxide_session::{SessionBridge, SignedCookie, http::SignInError};
+    ///
+    /// async fn logout(sessions: SessionBridge<String>, parts: Parts, cookie: SignedCookie) -> Result<Response, SignInError> {
+    ///     if let Err(error @ SignInError::Forbidden(_)) = sessions.sign_out(&parts).await {
+    ///         return Err(error);
+    ///     }
+    ///     // Also when the store failed: the session has ended here, and the deletion is retried.
+    ///     Ok(([(SET_COOKIE, cookie.removal_header())], Redirect::to("/")).into_response())
+    /// }
+    /// # let _ = logout;
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the origin of the request is forbidden: then nothing ended. When the store fails: then the
@@ -149,6 +190,23 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 
     /// [`rotate`](Self::rotate) in an HTTP request: the sockets of the old id are disconnected when
     /// the answer with the new credential was sent.
+    ///
+    /// ```
+    /// use axum::{http::{HeaderValue, header::{HeaderName, SET_COOKIE}, request::Parts}};
+    /// use socketioxide_session::{Session, SessionBridge, SignedCookie, UpdateError};
+    ///
+    /// # struct User { admin: bool }
+    /// async fn promoted(
+    ///     sessions: SessionBridge<User>,
+    ///     session: Session<User>,
+    ///     parts: Parts,
+    ///     cookie: SignedCookie,
+    /// ) -> Result<[(HeaderName, HeaderValue); 1], UpdateError> {
+    ///     let session = sessions.rotate_for(&parts, &session).await?;
+    ///     Ok([(SET_COOKIE, cookie.issue_header(session.id()))])
+    /// }
+    /// # let _ = promoted;
+    /// ```
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::load_error::LoadError;
 use crate::id::SessionId;
 
-/// How long a failed lookup is answered without another load.
+/// Time for which a failed lookup is answered without another load.
 const TTL: Duration = Duration::from_secs(1);
 /// Maximum number of remembered lookups; the oldest is dropped for a new one.
 const CAPACITY: usize = 10_000;

@@ -4,14 +4,29 @@ use super::load_error::LoadError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Why a session was not changed.
+///
+/// ```
+/// use socketioxide::extract::AckSender;
+/// use socketioxide_session::{Session, UpdateError};
+///
+/// async fn visit(session: Session<u32>, ack: AckSender) {
+///     let answer = match session.update(|visits| *visits += 1).await {
+///         Ok(session) => format!("visit {}", session.data()),
+///         Err(UpdateError::Gone) => "you are signed out".to_owned(),
+///         Err(_) => "try again later".to_owned(),
+///     };
+///     ack.send(&answer).ok();
+/// }
+/// # let _ = visit;
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateError {
     /// The session has ended. It is not brought back.
     #[error("the session has ended")]
     Gone,
-    /// Other writers changed the session again and again, for five seconds.
-    #[error("the session is changed by other writers all the time")]
+    /// Other writers kept changing the session, for five seconds.
+    #[error("other writers keep changing the session")]
     Contended,
     /// The stored record can't be decoded. It was left as it is.
     #[error(transparent)]
@@ -41,6 +56,26 @@ impl From<LoadError> for UpdateError {
 }
 
 /// Why [`Session::try_update`](crate::Session::try_update) changed nothing.
+///
+/// ```
+/// use socketioxide_session::{Session, TryUpdateError};
+///
+/// #[derive(Debug)]
+/// struct TooFew;
+///
+/// async fn buy(session: Session<u32>, price: u32) -> &'static str {
+///     let bought = session.try_update(|credits| {
+///         *credits = credits.checked_sub(price).ok_or(TooFew)?;
+///         Ok(())
+///     });
+///     match bought.await {
+///         Ok(_) => "bought",
+///         Err(TryUpdateError::Refused(TooFew)) => "not enough credits",
+///         Err(_) => "try again later",
+///     }
+/// }
+/// # let _ = buy;
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryUpdateError<E> {

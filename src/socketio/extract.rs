@@ -17,6 +17,30 @@ use crate::{
 
 /// Why a handler got no session of its socket. Its text is one of the codes, as it may be sent to a
 /// client.
+///
+/// ```
+/// use std::sync::Arc;
+/// use socketioxide::{adapter::Adapter, handler::FromMessageParts, socket::Socket};
+/// use socketioxide_core::Value;
+/// use socketioxide_session::{Session, socketio::SocketSessionError};
+///
+/// /// An extractor of one's own.
+/// struct Name(String);
+///
+/// impl<A: Adapter> FromMessageParts<A> for Name {
+///     type Error = SocketSessionError;
+///
+///     fn from_message_parts(
+///         socket: &Arc<Socket<A>>,
+///         data: &mut Value,
+///         ack: &Option<i64>,
+///     ) -> Result<Self, Self::Error> {
+///         let session = Session::<String>::from_message_parts(socket, data, ack)?;
+///         Ok(Self(session.data().clone()))
+///     }
+/// }
+/// # let _ = Name;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocketSessionError {
@@ -26,7 +50,7 @@ pub enum SocketSessionError {
     /// The socket has no session; the handler takes [`Session`], and [`MaybeSession`] would be right.
     #[error("NO_SESSION")]
     Anonymous,
-    /// The namespace has no session middleware for this type of session: the log says so.
+    /// The namespace has no session middleware for this type of session, which is logged.
     #[error("NO_SESSION")]
     MissingMiddleware,
 }
@@ -42,7 +66,8 @@ fn attached<A: Adapter, T: Send + Sync + 'static>(
             tracing::error!(
                 data = type_name::<T>(),
                 namespace = socket.ns(),
-                "a handler takes a session, but its namespace has no session middleware"
+                "a handler takes a session, but no session middleware of its namespace ran before it: of \
+                 several `with`, the last one runs first"
             );
             Err(SocketSessionError::MissingMiddleware)
         }
@@ -129,12 +154,18 @@ impl<A: Adapter, T: Send + Sync + 'static> FromMessageParts<A> for Session<T> {
         _: &mut Value,
         _: &Option<i64>,
     ) -> Result<Self, Self::Error> {
-        live_session(socket)?.ok_or(SocketSessionError::Anonymous)
+        live_session(socket)?.ok_or_else(|| {
+            tracing::debug!(
+                namespace = socket.ns(),
+                "an event was dropped: its handler takes `Session`, and its socket has none"
+            );
+            SocketSessionError::Anonymous
+        })
     }
 }
 
 /// In a disconnect handler the session may have ended: that may be why the socket disconnects. The
-/// handle then tells what was known last, and [`has_ended`](Session::has_ended).
+/// handle then has the last known data, and [`has_ended`](Session::has_ended).
 impl<A: Adapter, T: Send + Sync + 'static> FromDisconnectParts<A> for MaybeSession<T> {
     type Error = SocketSessionError;
 

@@ -89,12 +89,35 @@ enum Admits {
 }
 
 /// No hook is called before the end of a session disconnects a socket.
+///
+/// ```
+/// use socketioxide_session::{SessionBridge, socketio::{NoHook, SessionMiddleware}};
+///
+/// /// A middleware that is kept for several namespaces.
+/// fn gate(sessions: &SessionBridge<String>) -> SessionMiddleware<String, NoHook> {
+///     sessions.require()
+/// }
+/// # let _ = gate;
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct NoHook;
 
 /// The hook that is called before the end of a session disconnects a socket; made by
 /// [`SessionMiddleware::on_end`].
+///
+/// ```
+/// use socketioxide::{adapter::LocalAdapter, extract::SocketRef};
+/// use socketioxide_session::{EndReason, SessionBridge, socketio::{OnEnd, SessionMiddleware}};
+///
+/// /// A middleware that is kept for several namespaces.
+/// fn gate(sessions: &SessionBridge<String>) -> SessionMiddleware<String, OnEnd<LocalAdapter>> {
+///     sessions.require().on_end(|socket: SocketRef, reason: EndReason| {
+///         socket.emit("ended", reason.as_str()).ok();
+///     })
+/// }
+/// # let _ = gate;
+/// ```
 pub struct OnEnd<A: Adapter>(Arc<EndHook<A>>);
 
 impl<T: Send + Sync + 'static> SessionMiddleware<T> {
@@ -126,6 +149,17 @@ impl<T: Send + Sync + 'static> SessionMiddleware<T> {
 impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
     /// Rejects pages of a foreign origin as `FORBIDDEN` also where a session is
     /// [optional](SessionBridge::optional).
+    ///
+    /// ```
+    /// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+    /// use socketioxide_session::{MaybeSession, SessionBridge};
+    ///
+    /// fn add(io: &SocketIo, sessions: &SessionBridge<String>) {
+    ///     let on_connect = async |_: SocketRef, _: MaybeSession<String>| ();
+    ///     io.ns("/intranet", on_connect.with(sessions.optional().own_origins_only()));
+    /// }
+    /// # let _ = add;
+    /// ```
     pub fn own_origins_only(mut self) -> Self {
         if self.admits == Admits::Everyone {
             self.admits = Admits::EveryoneOfOwnOrigins;
@@ -153,6 +187,14 @@ impl<A: Adapter> EndHookFor<A> for OnEnd<A> {
 }
 
 /// Tells this crate's implementations of [`ConnectMiddleware`] from those for closures.
+///
+/// ```
+/// use socketioxide::{adapter::LocalAdapter, handler::ConnectMiddleware};
+/// use socketioxide_session::socketio::{BySession, NoHook, SessionMiddleware};
+///
+/// fn is_middleware<M: ConnectMiddleware<LocalAdapter, BySession>>() {}
+/// is_middleware::<SessionMiddleware<String, NoHook>>();
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BySession;

@@ -4,6 +4,15 @@ use std::{error::Error, fmt, sync::Arc};
 
 /// A store failed. What it was is in [`kind`](Self::kind), the cause in
 /// [`source`](Error::source).
+///
+/// ```
+/// use socketioxide_session::{StoreError, store::StoreErrorKind};
+///
+/// // In a store of one's own:
+/// let error = StoreError::new(StoreErrorKind::Unavailable, "the connection is closed");
+/// assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+/// assert_eq!(error.to_string(), "the session store is not available");
+/// ```
 #[derive(Debug, Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -68,20 +77,30 @@ impl Error for StoreError {
 }
 
 /// The kinds of [`StoreError`].
+///
+/// ```
+/// use socketioxide_session::{StoreError, store::StoreErrorKind};
+///
+/// /// Whether it is worthwhile to try the call again.
+/// fn is_temporary(error: &StoreError) -> bool {
+///     matches!(error.kind(), StoreErrorKind::Timeout | StoreErrorKind::Unavailable)
+/// }
+/// # assert!(is_temporary(&StoreErrorKind::Timeout.into()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// No answer within the time it may take.
+    /// No answer within the timeout.
     Timeout,
-    /// The store can't be reached, or can't do anything now.
+    /// The store can't be reached, or is not working now.
     Unavailable,
     /// What is stored can't be decoded.
     Decode,
     /// What is to be stored can't be encoded.
     Encode,
-    /// What is to be stored is larger than the store takes.
+    /// What is to be stored is larger than the store's limit.
     TooLarge,
-    /// The store never does this: it is read-only, say.
+    /// The store does not support this call, because it is read-only, for example.
     Unsupported,
     /// Anything else.
     Other,

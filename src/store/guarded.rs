@@ -120,7 +120,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
     pub(crate) fn changes(&self) -> Option<Changes> {
         let changes = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.changes()));
         changes.unwrap_or_else(|_| {
-            tracing::error!("the session store panicked when asked for its changes");
+            tracing::error!("the session store panicked in `changes`");
             None
         })
     }

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::id::SessionId;
 
-/// How many expired sessions one call removes at most, so that no call pays for all of them. A call
+/// Maximum number of expired sessions that one call removes, so that no call pays for all of them. A call
 /// adds at most one session, so they can't pile up.
 const EXPIRED_PER_CALL: usize = 4;
-/// How many changes a slow reader may lag behind before it is told that it did.
+/// Maximum number of changes that a slow reader may lag behind.
 const FEED_CAPACITY: usize = 1024;
 
 /// Keeps sessions in the memory of this process: they are gone when it ends, and no other node has
@@ -100,6 +100,13 @@ impl<T> MemoryStore<T> {
     /// for [`sessions_of_user`](crate::SessionBridge::sessions_of_user) and its like.
     ///
     /// Call it before the store is cloned or used.
+    ///
+    /// ```
+    /// use socketioxide_session::MemoryStore;
+    ///
+    /// let store = MemoryStore::<(u64, String)>::new().user_id(|(id, _name)| Some(id.to_string()));
+    /// # drop(store);
+    /// ```
     #[must_use]
     pub fn user_id(
         mut self,
@@ -114,7 +121,7 @@ impl<T> MemoryStore<T> {
         user.filter(|user| !user.is_empty()).map(Arc::from)
     }
 
-    /// How many sessions are stored, those included that have expired and are not removed yet.
+    /// Number of stored sessions, those included that have expired and are not removed yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.sessions.lock().by_id.len()
@@ -126,7 +133,7 @@ impl<T> MemoryStore<T> {
         self.len() == 0
     }
 
-    /// Runs `change` on what has not expired, and reports `id` if it says so.
+    /// Runs `change` on what has not expired, and reports `id` if it returns that.
     fn change<R>(
         &self,
         id: &SessionId,

@@ -58,7 +58,18 @@ use crate::id::SessionId;
 /// - Ids are secrets: they don't belong in errors or logs. They are visible ASCII without quotes,
 ///   braces, brackets and wildcards, at most 128 bytes.
 ///
-/// The [conformance suite](crate::testing) of the feature `testing` tests a store against all of it.
+/// The [conformance suite](crate::docs::extending#a-store) of the feature `testing` tests a store against all of it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use socketioxide_session::{MemoryStore, SessionStore};
+///
+/// /// A store that is chosen at run time.
+/// fn store(in_memory: bool) -> Option<Arc<dyn SessionStore<Data = String>>> {
+///     in_memory.then(|| Arc::new(MemoryStore::new()) as Arc<dyn SessionStore<Data = String>>)
+/// }
+/// # assert!(store(true).is_some());
+/// ```
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
     /// What a session holds.
@@ -97,7 +108,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> Result<Saved, StoreError>;
 
     /// Lets a session expire after `ttl` from now, unless it expires later already (or never):
-    /// a life is never shortened. `true` when the session exists. `data` is what the caller last
+    /// a lifetime is never shortened. `true` when the session exists. `data` is what the caller last
     /// loaded, for stores that keep an index.
     ///
     /// # Errors
@@ -126,7 +137,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the store fails. The deletion may have happened all the same.
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError>;
 
-    /// The changes of sessions from now on, whoever makes them, if the store can tell them.
+    /// The changes of sessions from now on, by this program or another, if the store can report them.
     ///
     /// A change of data, of the time of expiry, a deletion, and a renaming (of both ids) are
     /// reported, one's own too. That a session expired may be reported. A store may report a change
@@ -134,8 +145,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// that were loaded when they did not exist; every report is followed by a load here. What it
     /// reports must be visible to a load that begins after the report.
     ///
-    /// When the store can't be sure that it has told every change, it says [`Change::Disconnected`], and
-    /// once it can again, [`Change::Resync`]. A feed that takes a while to begin says so too. The end of
+    /// When the store may have missed a change, it reports [`Change::Disconnected`], and once it is
+    /// complete again, [`Change::Resync`]. A feed that takes a while to begin does so, too. The end of
     /// the stream counts as `Disconnected`.
     fn changes(&self) -> Option<Changes> {
         None
@@ -303,6 +314,15 @@ impl Default for Capabilities {
 }
 
 /// A session in a user's index; see [`SessionStore::sessions_of_user`].
+///
+/// ```
+/// use std::time::SystemTime;
+/// use socketioxide_session::{SessionId, store::IndexedSession};
+///
+/// let indexed = IndexedSession::new(SessionId::generate()?, SystemTime::now());
+/// # drop(indexed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexedSession {
@@ -320,23 +340,32 @@ impl IndexedSession {
     }
 }
 
-/// How long a [mark](SessionStore::mark_replaced) stays.
+/// Lifetime of a [mark](SessionStore::mark_replaced).
 pub const REPLACED_MARK_TTL: Duration = Duration::from_secs(10);
 
 /// A session as it was loaded.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketioxide_session::store::{Record, Revision};
+///
+/// // What `load` of a store returns.
+/// let record: Record<String> = Record::new("data".to_owned(), Some(Duration::from_hours(1)), Revision::from(7));
+/// assert_eq!(*record.data, "data");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Record<T> {
     /// What the session holds.
     pub data: Arc<T>,
-    /// How long from now it lives; `None`: for ever.
+    /// Remaining lifetime from now; `None`: it does not expire.
     pub ttl: Option<Duration>,
     /// Which revision of the data this is.
     pub revision: Revision,
 }
 
 impl<T> Record<T> {
-    /// A record of a session that lives for `ttl` from now (`None`: for ever).
+    /// A record of a session that lives for `ttl` from now (`None`: it does not expire).
     pub fn new(data: impl Into<Arc<T>>, ttl: Option<Duration>, revision: Revision) -> Self {
         Self {
             data: data.into(),
@@ -356,11 +385,20 @@ impl<T> Clone for Record<T> {
     }
 }
 
-/// Which revision of a session's data this is: opaque to everybody but the store that made it.
+/// Which revision of a session's data this is: opaque to all code but the store that made it.
 /// Revisions of one session are equal if and only if the data did not change in between. A session
 /// that is made anew under an old id, with other data, has no revision that the old one had.
 ///
 /// A store makes it from a counter, or from bytes (a hash, a version, or the stored value itself).
+///
+/// ```
+/// use socketioxide_session::store::Revision;
+///
+/// let counted = Revision::from(7);
+/// assert_eq!(counted.as_u64(), Some(7));
+/// let hashed = Revision::from(b"a hash".to_vec());
+/// assert_ne!(counted, hashed);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Revision(Repr);
 
@@ -425,7 +463,19 @@ impl fmt::Debug for Revision {
     }
 }
 
-/// What became of [`SessionStore::create`].
+/// Result of [`SessionStore::create`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use socketioxide_session::{MemoryStore, SessionId, SessionStore, store::Created};
+///
+/// let (store, id) = (MemoryStore::<u32>::new(), SessionId::generate()?);
+/// assert!(matches!(store.create(&id, &1, Duration::from_secs(60)).await?, Created::Created(_)));
+/// assert_eq!(store.create(&id, &2, Duration::from_secs(60)).await?, Created::Taken);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Created {
@@ -435,7 +485,22 @@ pub enum Created {
     Taken,
 }
 
-/// What became of [`SessionStore::save`].
+/// Result of [`SessionStore::save`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use socketioxide_session::{MemoryStore, SessionId, SessionStore, store::{Created, Saved}};
+///
+/// let (store, id) = (MemoryStore::<u32>::new(), SessionId::generate()?);
+/// let Created::Created(revision) = store.create(&id, &1, Duration::from_secs(60)).await? else { unreachable!() };
+/// assert!(matches!(store.save(&id, &2, &revision).await?, Saved::Saved(_)));
+/// assert_eq!(store.save(&id, &3, &revision).await?, Saved::Conflict);
+/// store.delete(&id).await?;
+/// assert_eq!(store.save(&id, &4, &revision).await?, Saved::Gone);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Saved {
@@ -448,18 +513,44 @@ pub enum Saved {
 }
 
 /// What a store reports of its sessions.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use socketioxide_session::{MemoryStore, SessionId, SessionStore, store::Change};
+///
+/// let (store, id) = (MemoryStore::<u32>::new(), SessionId::generate()?);
+/// let mut changes = store.changes().ok_or("it reports its changes")?;
+/// let _created = store.create(&id, &1, Duration::from_secs(60)).await?;
+/// assert_eq!(changes.next().await, Some(Change::Session(id)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// Something about this session changed: look again.
+    /// Something about this session changed: load it again.
     Session(SessionId),
-    /// The feed broke: nothing that is known is certain until it was read again.
+    /// The feed broke: nothing that is known is certain until it was loaded again.
     Disconnected,
-    /// The feed is back, or has skipped some: look again at all of them.
+    /// The feed is back, or has skipped some: load all sessions again.
     Resync,
 }
 
 /// A stream of [`Change`]s, made from any stream of them.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use futures_util::stream;
+/// use socketioxide_session::store::{Change, Changes};
+///
+/// // What `changes` of a store returns.
+/// let mut changes = Changes::new(stream::iter([Change::Session("some-id".parse()?)]));
+/// assert!(changes.next().await.is_some());
+/// assert!(changes.next().await.is_none());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub struct Changes(Pin<Box<dyn Stream<Item = Change> + Send>>);
 
 impl Changes {

@@ -1,4 +1,4 @@
-//! A store that fails as it is told.
+//! A store that fails on demand.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -16,6 +16,19 @@ use crate::{
 };
 
 /// The calls of a store.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
+/// use socketioxide_session::testing::{Call, Fault, FaultyStore};
+///
+/// let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
+/// faults.on(Call::Delete, Fault::Error(StoreErrorKind::Timeout));
+/// assert!(store.delete(&"some-id".parse()?).await.is_err());
+/// assert!(store.load(&"some-id".parse()?).await.is_ok());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Call {
@@ -46,6 +59,22 @@ impl Call {
 }
 
 /// What goes wrong with a call.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
+/// use socketioxide_session::testing::{Call, Fault, FaultyStore};
+///
+/// let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
+/// faults.on_all(Fault::Hang);
+/// let load = tokio::time::timeout(std::time::Duration::from_millis(10), async {
+///     store.load(&"some-id".parse().unwrap()).await
+/// });
+/// assert!(load.await.is_err());
+/// # let _ = (Call::Load, StoreErrorKind::Other);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -61,7 +90,7 @@ pub enum Fault {
     Panic,
 }
 
-/// A store that does what another one does, except for the [`Faults`] it is told.
+/// A store that wraps another one and injects [`Faults`].
 ///
 /// ```
 /// # use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
@@ -84,6 +113,16 @@ pub struct FaultyStore<S> {
 }
 
 /// Tells a [`FaultyStore`] what goes wrong, and counts its calls. Clones are the same.
+///
+/// ```
+/// use socketioxide_session::{MemoryStore, store::Change, testing::FaultyStore};
+///
+/// let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
+/// // As when the connection to the store broke and is there again:
+/// faults.report(&Change::Disconnected);
+/// faults.report(&Change::Resync);
+/// # drop(store);
+/// ```
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
@@ -121,7 +160,7 @@ impl Faults {
         state.loses_changes = false;
     }
 
-    /// How many such calls have begun.
+    /// Number of such calls that have begun.
     #[must_use]
     pub fn calls(&self, call: Call) -> usize {
         self.0.lock().calls.get(&call).copied().unwrap_or_default()
@@ -174,7 +213,7 @@ impl Faults {
                 Err(kind.into())
             }
             Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Panic) => panic!("{call:?} was told to panic"),
+            Some(Fault::Panic) => panic!("{call:?} panics by injection"),
         }
     }
 }

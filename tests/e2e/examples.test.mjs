@@ -86,7 +86,7 @@ for (const example of EXAMPLES) {
         assert.equal(await refused({ cookie }), "NO_SESSION");
       });
 
-      test(`lets anybody into the lobby over ${name}`, async () => {
+      test(`lets anonymous clients into the lobby over ${name}`, async () => {
         const anonymous = await server.connect("/lobby", { transports });
         assert.deepEqual(anonymous.session, { name: null });
         const forged = await server.connect("/lobby", { transports, cookie: "sid=forged" });

@@ -73,7 +73,7 @@ describe("two processes on one Redis", () => {
     return reason;
   }
 
-  /** Nobody gets in any more, not even to a session that is live there; until that is noticed, it admits. */
+  /** No client is admitted any more, not even to a session that is live there; until that is noticed, it admits. */
   async function noAnswers(node, cookie) {
     const connect = async () => {
       try {

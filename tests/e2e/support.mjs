@@ -24,7 +24,7 @@ export function soon(promise, what) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`never came: ${what}`)), DEADLINE);
-    // The server that is waited for keeps the process alive; a timer nobody needs any more must not.
+    // The server that is waited for keeps the process alive; a timer that is no longer needed must not.
     timer.unref();
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));

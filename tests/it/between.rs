@@ -21,7 +21,7 @@ use crate::{
 
 const OPENING: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// Whether somebody who knows the `sid` alone can connect in the owner's name.
+/// Whether a client that knows only the `sid` can connect in the owner's name.
 async fn is_open(http: &mut Http, sid: &str) -> bool {
     let target = format!("{OPENING}&sid={sid}");
     let answer = http.send("POST", &target, &[], "40/nowhere,").await;

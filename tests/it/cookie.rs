@@ -371,7 +371,7 @@ async fn an_expired_session_whose_record_is_still_there() {
         .unwrap();
     let brings = cookie(server.pair(&ann));
     server.refuses("expired", &brings, "NO_SESSION").await;
-    // The reason is told to the operator, with a fingerprint and not with the id.
+    // The log has the reason, with a fingerprint instead of the id.
     let log = log::captured();
     assert!(log.contains(&ann.id().fingerprint()));
     assert!(log.contains("there is an id but no session"));

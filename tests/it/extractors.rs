@@ -12,6 +12,7 @@ use socketioxide_session::{
 };
 
 use crate::support::{
+    log::OwnLog,
     server::{Server, Setup, User},
     until,
 };
@@ -52,12 +53,14 @@ async fn several_namespaces_and_tabs_share_one_session() {
 
 #[tokio::test]
 async fn an_anonymous_socket_has_none_and_handlers_that_want_one_do_not_run() {
+    let log = OwnLog::begin();
     let server = Server::start().await;
     let mut client = server.client(&[]).await;
     client.connect("/lobby").await;
     assert_eq!(client.ask("/lobby", "maybe").await, "[false]");
     client.ask_and_be_ignored("/lobby", "whoami").await;
     assert_eq!(client.ask("/lobby", "maybe").await, "[false]");
+    assert_eq!(log.count("an event was dropped"), 1);
     let ann = server.login("Ann").await;
     let mut client = server.client(&[("cookie", &server.pair(&ann))]).await;
     client.connect("/lobby").await;
@@ -147,6 +150,7 @@ async fn without_the_middleware_no_handler_runs_and_the_client_is_put_out() {
 
 #[tokio::test]
 async fn other_middlewares_see_the_session_when_they_run_after_ours() {
+    let log = OwnLog::begin();
     let setup = Setup::new().namespace(|io, sessions| {
         let on_connect = async |socket: SocketRef| socket.emit("session", "in").unwrap();
         let only_ann = async |session: Session<User>| match &*session.data().name {
@@ -166,6 +170,7 @@ async fn other_middlewares_see_the_session_when_they_run_after_ours() {
     client.connect("/after").await;
     let refused = client.refused("/before", "").await;
     assert_eq!(refused, r#"44/before,{"message":"NO_SESSION"}"#);
+    assert!(log.text().contains("the last one runs first"));
     client.close().await;
     let mut client = server.client(&[("cookie", &server.pair(&bob))]).await;
     let refused = client.refused("/after", "").await;

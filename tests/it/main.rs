@@ -6,6 +6,7 @@
 mod auth_payload;
 mod between;
 mod binding;
+mod cases;
 mod conformance;
 mod cookie;
 mod express_cookie;

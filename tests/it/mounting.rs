@@ -68,7 +68,7 @@ impl App {
         io.ns("/", on_connect.with(self.sessions.require()));
     }
 
-    /// A session is let in, its `sid` is bound, and whoever has none gets no transport.
+    /// A session is let in, its `sid` is bound, and a client without one gets no transport.
     async fn works(&self, address: SocketAddr, path: &str) {
         let ann = self.sessions.create(ann()).await.unwrap();
         let cookie = pair(&self.cookie, ann.id());

@@ -50,7 +50,7 @@ async fn changes_are_pushed_for_as_long_as_the_socket_lives() {
     assert_eq!(tabs[0].frame_of("41").await, "41/push,");
     server.assert_empty().await;
 
-    // Nobody waits any more for a session whose only socket has gone.
+    // No task waits any more for a session whose only socket has gone.
     let ann = server.login("Ann").await;
     let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
     tab.connect("/push").await;

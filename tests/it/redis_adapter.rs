@@ -142,7 +142,7 @@ async fn a_broadcast_to_a_session_reaches_all_nodes_and_a_logout_too() {
     other.send(r#"42["whisper"]"#).await;
     assert_eq!(other.frame_of("42").await, r#"42["heard","psst"]"#);
 
-    // The adapter can't publish while Redis is down; who logs out is gone here all the same.
+    // The adapter can't publish while Redis is down; a logout takes effect here all the same.
     redis.kill();
     assert!(b.sessions.end(bob.id()).await.is_err());
     assert_eq!(other.frame_of("42").await, r#"42["ended","deleted"]"#);

@@ -48,7 +48,7 @@ async fn a_soak_agrees_with_a_simple_model() {
             false => assert_eq!(stored.unwrap().data.visits, acknowledged),
         }
     }
-    // Everybody has hung up: nothing is left.
+    // All clients have left: nothing is left.
     until("no socket is left", || server.sessions.live_sockets() == 0).await;
     server.assert_empty().await;
     // A client that goes before its connect handler runs has no disconnect handler yet.

@@ -234,7 +234,7 @@ async fn a_rejection_hook_that_panics_or_hangs_keeps_nobody_waiting() {
     gate.1.notify_all();
 }
 
-/// A server whose namespace `/hooked` says its last word with this hook.
+/// A server whose namespace `/hooked` has this end hook.
 async fn hooked(hook: impl Fn(SocketRef, EndReason) + Send + Sync + Clone + 'static) -> Server {
     Setup::new()
         .namespace(move |io, sessions| {
@@ -264,7 +264,7 @@ async fn a_last_word_is_said_before_the_disconnect() {
 
 #[tokio::test]
 async fn a_last_word_that_panics_or_hangs_keeps_no_socket_open() {
-    let panics = hooked(|_, _| panic!("a last word that panics")).await;
+    let panics = hooked(|_, _| panic!("an end hook that panics")).await;
     let (release, hang) = std::sync::mpsc::channel::<()>();
     let hang = Arc::new(Mutex::new(hang));
     let hangs = hooked(move |_, _| {

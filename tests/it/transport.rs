@@ -221,7 +221,7 @@ async fn in_plain_socketioxide_whoever_knows_a_sid_takes_the_transport() {
         let mut victim = Victim::connected(&server).await;
         victim.is_untouched("before").await;
         let stolen = Client::upgrade(server.address, &victim.polling.sid, &[]).await;
-        let mut stolen = stolen.expect("nobody asks for a cookie");
+        let mut stolen = stolen.expect("no cookie is needed");
         assert_eq!(
             stolen.ask("/", "whoami").await,
             r#"[{"name":"Ann","visits":0}]"#
@@ -297,7 +297,7 @@ async fn in_plain_socketioxide_such_a_sid_is_the_session() {
     let server = with_a_public_namespace().without_layer().start().await;
     let (_ann, victim) = not_connected_yet(&server).await;
     let stolen = Client::upgrade(server.address, &victim.sid, &[]).await;
-    let mut stolen = stolen.expect("nobody asks for a cookie");
+    let mut stolen = stolen.expect("no cookie is needed");
     stolen.connect("/").await;
     assert_eq!(
         stolen.ask("/", "whoami").await,
@@ -305,7 +305,7 @@ async fn in_plain_socketioxide_such_a_sid_is_the_session() {
     );
 }
 
-/// What was said to the victim before its logout is not for whoever polls first after it.
+/// Packets for the victim from before its logout don't go to the first client that polls after it.
 #[tokio::test]
 async fn after_a_logout_the_transport_is_still_its_owners() {
     let server = Server::start().await;

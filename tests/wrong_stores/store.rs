@@ -250,7 +250,7 @@ impl SessionStore for WrongStore {
             stored
         };
         if self.is(Wrong::RenameCopiesFirst) {
-            // To its end, whether or not somebody waits for it.
+            // To its end, whether or not a caller waits for it.
             let (shared, old, new) = (self.shared.clone(), self.key(old), self.key(new));
             let copying = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -4,6 +4,17 @@
 ///
 /// Browsers drop a cookie with such settings without a word, so the call that completes a bad
 /// combination returns this, whatever the order of the calls.
+///
+/// ```
+/// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+/// # let keys = Keyring::new(SecretKey::generate()?);
+/// use socketioxide_session::extractor::CookieConfigError;
+///
+/// // Browsers drop a cookie with this prefix that is not `Secure`.
+/// let refused: Result<SignedCookie, CookieConfigError> = SignedCookie::new("__Host-sid", &keys)?.insecure_http();
+/// assert!(refused.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieConfigError {

@@ -7,6 +7,17 @@ macro_rules! cookie_methods {
         impl $kind {
             /// The origins that may use this cookie; by default, the request's own only. It replaces
             /// what [`allow_origin`](Self::allow_origin) has allowed before.
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// use socketioxide_session::extractor::OriginPolicy;
+            ///
+            /// let policy = OriginPolicy::same_origin().allow_origin("https://app.example.com")?;
+            /// let cookie = SignedCookie::new("sid", &keys)?.origin_policy(policy);
+            /// # drop(cookie);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub fn origin_policy(mut self, policy: $crate::extractor::OriginPolicy) -> Self {
                 self.carrier.set_origin_policy(policy);
@@ -15,6 +26,14 @@ macro_rules! cookie_methods {
 
             /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
             /// [`OriginPolicy::allow_origin`](crate::extractor::OriginPolicy::allow_origin).
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// let cookie = SignedCookie::new("sid", &keys)?.allow_origin("https://app.example.com")?;
+            /// assert!(cookie.allow_origin("*").is_err());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -32,6 +51,15 @@ macro_rules! cookie_methods {
             /// the host that issued it. Every host of the domain can read it, and can set one of
             /// the same name.
             ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// let cookie = SignedCookie::new("sid", &keys)?.domain("example.com")?;
+            /// assert!(SignedCookie::new("__Host-sid", &keys)?.domain("example.com").is_err());
+            /// # drop(cookie);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
             /// # Errors
             ///
             /// When the text is no domain, or the name begins with `__Host-`.
@@ -45,6 +73,15 @@ macro_rules! cookie_methods {
 
             /// Sends the cookie with requests below this path only; by default, `/`. It does not
             /// protect the cookie from pages of other paths.
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// let cookie = SignedCookie::new("sid", &keys)?.path("/app")?;
+            /// assert!(SignedCookie::new("__Host-sid", &keys)?.path("/app").is_err());
+            /// # drop(cookie);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -60,6 +97,16 @@ macro_rules! cookie_methods {
             /// The attribute `SameSite`; by default, `Lax`. Use `None` for pages of another site, such
             /// as an embedded frame, and [allow](Self::allow_origin) their origin.
             ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// use socketioxide_session::extractor::SameSite;
+            ///
+            /// let embedded = SignedCookie::new("__Host-sid", &keys)?.same_site(SameSite::None)?.partitioned()?;
+            /// # drop(embedded);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
             /// # Errors
             ///
             /// When it is `None` and the cookie is not `Secure`.
@@ -73,6 +120,15 @@ macro_rules! cookie_methods {
 
             /// Keeps a separate cookie for each site that embeds the page (`Partitioned`).
             ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// let cookie = SignedCookie::new("__Host-sid", &keys)?.partitioned()?;
+            /// assert!(SignedCookie::new("sid", &keys)?.insecure_http()?.partitioned().is_err());
+            /// # drop(cookie);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
             /// # Errors
             ///
             /// When the cookie is not `Secure`.
@@ -84,6 +140,16 @@ macro_rules! cookie_methods {
             /// Keeps the cookie for this long, also after the browser was closed; by default, until it
             /// is closed. Whole seconds, rounded down. The lifetime of the session itself is the
             /// store's.
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// use std::time::Duration;
+            ///
+            /// let remembered = SignedCookie::new("__Host-sid", &keys)?.max_age(Duration::from_hours(30 * 24))?;
+            /// # drop(remembered);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -97,14 +163,23 @@ macro_rules! cookie_methods {
             }
 
             /// Issues the cookie without `Secure`, so that browsers send it over plain http, where
-            /// anyone on the way can read it and take over the session. For development only; an
+            /// every system on the network path can read it and take over the session. For development only; an
             /// application behind a proxy that speaks https does not need it. Pages of plain http then
             /// count as the request's own origin.
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// let development = SignedCookie::new("sid", &keys)?.insecure_http()?;
+            /// assert!(SignedCookie::new("__Host-sid", &keys)?.insecure_http().is_err());
+            /// # drop(development);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             ///
             /// # Errors
             ///
             /// When the name begins with `__Host-` or `__Secure-`, or with `SameSite=None` or
-            /// `Partitioned`: browsers drop such a cookie without a word.
+            /// `Partitioned`: browsers silently drop such a cookie.
             pub fn insecure_http(mut self) -> Result<Self, $crate::extractor::CookieConfigError> {
                 self.carrier.set_insecure()?;
                 Ok(self)
@@ -113,6 +188,17 @@ macro_rules! cookie_methods {
             /// Also removes the cookie where an earlier version of the application issued it: with
             /// this Domain (`None`: without one) and this Path. See
             /// [`removal_headers`](Self::removal_headers).
+            ///
+            /// ```
+            /// # use socketioxide_session::{Keyring, SecretKey, SignedCookie};
+            /// # let keys = Keyring::new(SecretKey::generate()?);
+            /// // It was issued for the whole domain until now.
+            /// let cookie = SignedCookie::new("__Host-sid", &keys)?;
+            /// assert!(cookie.former_scope(Some("example.com"), "/").is_err()); // browsers never stored that
+            /// let cookie = SignedCookie::new("sid", &keys)?.former_scope(Some("example.com"), "/")?;
+            /// assert_eq!(cookie.removal_headers().len(), 2);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             ///
             /// # Errors
             ///

@@ -114,6 +114,15 @@ impl SignedCookie {
     /// The name is not bound then: a value that was signed with this key for another cookie
     /// verifies here too. So let no other signed cookie hold what may be a session id.
     ///
+    /// ```
+    /// use socketioxide_session::{SignedCookie, extractor::Key};
+    ///
+    /// // The key of an application that signs with cookie-rs or tower-cookies already.
+    /// let cookie = SignedCookie::with_key("sid", Key::generate())?;
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the name is no cookie name.
@@ -125,6 +134,15 @@ impl SignedCookie {
     }
 
     /// Also accepts what was signed with this key of the `cookie` crate, after a rotation.
+    ///
+    /// ```
+    /// use socketioxide_session::{SignedCookie, extractor::Key};
+    ///
+    /// # let (new, old) = (Key::generate(), Key::generate());
+    /// let cookie = SignedCookie::with_key("sid", new)?.accept_key(&old);
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn accept_key(mut self, key: &Key) -> Self {
         self.keys.push(verifying_key(key));

@@ -4,6 +4,16 @@ use super::wire::MAX_NAMESPACE_LEN;
 use crate::key::RandomnessError;
 
 /// What is wrong with the configuration of an [`EncryptedToken`](super::EncryptedToken).
+///
+/// ```
+/// # use socketioxide_session::{Keyring, SecretKey};
+/// # let keys = Keyring::new(SecretKey::generate()?);
+/// use socketioxide_session::{EncryptedToken, extractor::TokenConfigError};
+///
+/// let reserved = EncryptedToken::new("sid", &keys); // a query parameter of Engine.IO
+/// assert!(matches!(reserved, Err(TokenConfigError::ReservedName(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenConfigError {
@@ -25,6 +35,19 @@ pub enum TokenConfigError {
 }
 
 /// Why no token was issued.
+///
+/// ```
+/// # use socketioxide_session::{Keyring, SecretKey};
+/// # let keys = Keyring::new(SecretKey::generate()?);
+/// use std::time::Duration;
+/// use socketioxide_session::{EncryptedToken, SessionId, extractor::{IssueTokenError, TokenOptions}};
+///
+/// let tokens = EncryptedToken::new("token", &keys)?;
+/// let too_long = TokenOptions::new().lifetime(Duration::from_hours(1000));
+/// let issued = tokens.issue_with(&SessionId::generate()?, too_long);
+/// assert!(matches!(issued, Err(IssueTokenError::LifetimeTooLong)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueTokenError {

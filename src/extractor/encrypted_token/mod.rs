@@ -116,6 +116,18 @@ impl EncryptedToken {
 
     /// Binds tokens to an audience: one that was issued for another is refused. For applications
     /// that share their keys. Empty, if not set.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, SecretKey};
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// use socketioxide_session::{EncryptedToken, SessionId, SessionIdExtractor, testing::HandshakeBuilder};
+    ///
+    /// let chat = EncryptedToken::new("token", &keys)?.audience("chat");
+    /// let shop = EncryptedToken::new("token", &keys)?.audience("shop");
+    /// let handshake = HandshakeBuilder::socket("/").query("token", &shop.issue(&SessionId::generate()?)?);
+    /// assert!(handshake.with(|handshake| chat.extract(handshake)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn audience(mut self, audience: impl Into<Cow<'static, str>>) -> Self {
         self.audience = audience.into();
@@ -145,6 +157,18 @@ impl EncryptedToken {
 
     /// Maximum lifetime of an accepted token, whatever the token says; by default an hour, or the
     /// [lifetime](Self::lifetime) if that is set to more. Whole seconds, rounded up.
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, SecretKey};
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// use std::time::Duration;
+    /// use socketioxide_session::EncryptedToken;
+    ///
+    /// // The issuer's mistake of a week-long token is refused here.
+    /// let tokens = EncryptedToken::new("token", &keys)?.max_lifetime(Duration::from_secs(120))?;
+    /// assert!(tokens.lifetime(Duration::from_hours(7 * 24)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -207,7 +231,7 @@ impl EncryptedToken {
         sources::in_query(handshake, &self.name)?.ok_or(ExtractError::NoToken)
     }
 
-    /// Whether a bearer token is of this extractor, which can be told without opening it. One of
+    /// Whether a bearer token is of this extractor, which is visible without opening it. One of
     /// another system, as a JWT, counts as absent.
     fn is_ours(&self, token: &str) -> bool {
         Sealed::parse(token).is_ok_and(|sealed| self.key(&sealed).is_some())

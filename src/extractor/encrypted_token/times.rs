@@ -1,4 +1,4 @@
-//! How long tokens are good for.
+//! Lifetimes of tokens.
 
 use std::time::{Duration, SystemTime};
 

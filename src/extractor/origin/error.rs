@@ -1,6 +1,17 @@
 //! Why an origin is refused.
 
 /// Why the origin of a request was refused.
+///
+/// ```
+/// use socketioxide_session::{
+///     extractor::{ForbiddenReason, OriginPolicy},
+///     testing::HandshakeBuilder,
+/// };
+///
+/// let sandboxed = HandshakeBuilder::socket("/").origin("null");
+/// let checked = sandboxed.with(|handshake| OriginPolicy::same_origin().check(handshake));
+/// assert_eq!(checked, Err(ForbiddenReason::NullOrigin));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForbiddenReason {
@@ -35,6 +46,13 @@ pub enum ForbiddenReason {
 
 /// The text given to [`OriginPolicy::allow_origin`](super::OriginPolicy::allow_origin) can't be
 /// allowed.
+///
+/// ```
+/// use socketioxide_session::extractor::{OriginError, OriginPolicy};
+///
+/// let policy: Result<OriginPolicy, OriginError> = OriginPolicy::same_origin().allow_origin("*");
+/// assert!(policy.is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{origin:?} is not an origin such as https://app.example.com")]
 pub struct OriginError {

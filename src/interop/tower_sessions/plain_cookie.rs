@@ -47,6 +47,14 @@ pub struct PlainCookie {
 impl PlainCookie {
     /// A cookie of this name; tower-sessions' own default is `id`.
     ///
+    /// ```
+    /// use socketioxide_session::interop::tower_sessions::PlainCookie;
+    ///
+    /// let cookie = PlainCookie::new("id")?; // the default of `SessionManagerLayer`
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the name is no cookie name.
@@ -65,6 +73,14 @@ impl PlainCookie {
     /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
     /// [`OriginPolicy::allow_origin`].
     ///
+    /// ```
+    /// use socketioxide_session::interop::tower_sessions::PlainCookie;
+    ///
+    /// let cookie = PlainCookie::new("id")?.allow_origin("https://app.example.com")?;
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the text is no origin, or is one that must not be allowed.
@@ -76,6 +92,15 @@ impl PlainCookie {
 
     /// Accepts the cookie on pages over plain http, where every host on the way can read it. For
     /// development, beside `SessionManagerLayer::with_secure(false)`.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::tower_sessions::PlainCookie;
+    ///
+    /// // As `SessionManagerLayer::with_secure(false)`, for development.
+    /// let cookie = PlainCookie::new("id")?.insecure_http()?;
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -70,6 +70,15 @@ impl PrivateCookie {
     }
 
     /// Decrypts with this key too, after a rotation.
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::Key, interop::tower_sessions::PrivateCookie};
+    ///
+    /// # let (new, old) = (Key::generate(), Key::generate());
+    /// let cookie = PrivateCookie::new("id", new)?.accept_key(&old);
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn accept_key(mut self, key: &Key) -> Self {
         let cipher = Aes256Gcm::new_from_slice(&key.master()[ENCRYPTION_KEY..])
@@ -87,6 +96,14 @@ impl PrivateCookie {
 
     /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
     /// [`OriginPolicy::allow_origin`].
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::Key, interop::tower_sessions::PrivateCookie};
+    ///
+    /// let cookie = PrivateCookie::new("id", Key::generate())?.allow_origin("https://app.example.com")?;
+    /// # drop(cookie);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -66,7 +66,7 @@ impl SteppedStore {
     }
 }
 
-/// One step of an actor: lets the explorer choose who goes on.
+/// One step of an actor: lets the explorer choose which one goes on.
 pub(super) async fn step() {
     let mut yielded = false;
     std::future::poll_fn(|cx| {

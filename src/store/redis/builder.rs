@@ -95,12 +95,28 @@ impl RedisStoreBuilder {
 
     /// The format of the records, and with it the default of the prefix; this crate's own JSON by
     /// default. See [`interop::express`](crate::interop::express).
+    ///
+    /// ```
+    /// use socketioxide_session::{RedisStore, interop::express::ExpressRecords};
+    ///
+    /// let records = ExpressRecords::new().field("passport.user").unwrap();
+    /// let builder = RedisStore::<()>::builder("redis://127.0.0.1").unwrap().records(records);
+    /// # drop(builder);
+    /// ```
     pub fn records(mut self, records: impl Into<Records>) -> Self {
         self.records = records.into();
         self
     }
 
     /// Timeout for a command; 500 ms by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use socketioxide_session::RedisStore;
+    /// let builder = RedisStore::<()>::builder("redis://127.0.0.1").unwrap();
+    /// let builder = builder.command_timeout(Duration::from_millis(200)).unwrap();
+    /// assert!(builder.command_timeout(Duration::ZERO).is_err());
+    /// ```
     ///
     /// # Errors
     ///
@@ -173,6 +189,15 @@ impl RedisStoreBuilder {
 
     /// Trusts these certificates in PEM, in addition to those that the operating system trusts. For a
     /// `rediss://` server with a private certificate authority.
+    ///
+    /// ```no_run
+    /// # use socketioxide_session::RedisStore;
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// let authority = std::fs::read("provider-ca.pem")?;
+    /// let builder = RedisStore::<()>::builder("rediss://redis.example.com")?.trust(&authority)?;
+    /// # drop(builder);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///

@@ -114,7 +114,7 @@ where
             .await
         {
             Saved::Saved(_) => number += 1,
-            Saved::Conflict => law.broken("a save was a conflict though nobody else saved"),
+            Saved::Conflict => law.broken("a save was a conflict without another save"),
             Saved::Gone => break,
         }
     }
@@ -264,7 +264,7 @@ where
     }
 }
 
-/// Polls a call so many times at most, then drops it.
+/// Polls a call up to this number of times, then drops it.
 async fn drop_after<R>(polls: usize, call: impl Future<Output = R>) {
     let mut call = pin!(call);
     for _ in 0..polls {

@@ -26,11 +26,11 @@ use crate::{
     store::{Record, SessionStore, StoreError},
 };
 
-/// How long anything may take before the suite gives up on it.
+/// Timeout for every wait of the suite.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A life that does not end during a test.
+/// A lifetime that does not end during a test.
 const LONG: Duration = Duration::from_mins(10);
-/// A life whose end a test waits for.
+/// A lifetime whose end a test waits for.
 const SHORT: Duration = Duration::from_millis(500);
 
 /// Makes a module with one `#[tokio::test]` for each law of the
@@ -100,6 +100,31 @@ macro_rules! read_only_store_conformance {
 }
 
 /// What the suite needs of the data of a store.
+///
+/// ```
+/// use socketioxide_session::testing::TestData;
+///
+/// #[derive(Debug, Clone, PartialEq)]
+/// struct Row {
+///     count: u64,
+///     note: String,
+/// }
+///
+/// impl TestData for Row {
+///     fn sample(number: u64, text: &str) -> Self {
+///         Self { count: number, note: text.to_owned() }
+///     }
+///
+///     fn number(&self) -> u64 {
+///         self.count
+///     }
+///
+///     fn set_number(&mut self, number: u64) {
+///         self.count = number;
+///     }
+/// }
+/// # assert_eq!(Row::sample(3, "x").number(), 3);
+/// ```
 pub trait TestData: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// Data with this number and this text in it.
     fn sample(number: u64, text: &str) -> Self;
@@ -112,6 +137,12 @@ pub trait TestData: Clone + PartialEq + Debug + Send + Sync + 'static {
 }
 
 /// Data for testing a store that takes any.
+///
+/// ```
+/// use socketioxide_session::{MemoryStore, testing::SampleData};
+///
+/// socketioxide_session::store_conformance!(memory, async { MemoryStore::<SampleData>::new() });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SampleData {

@@ -121,7 +121,7 @@ where
         *record.data == data(2),
         "a save that was a conflict changed the data",
     );
-    // The same data again: whoever loaded before it must still be told that somebody saved since,
+    // The same data again: a caller that loaded before it must still learn of the save in between,
     // or see that nothing changed.
     let saved = law.call("save", store.save(&id, &data(2), &revision)).await;
     law.check(
@@ -348,7 +348,7 @@ where
         law.call("rename", store.rename(id, &new)).await;
         law.call("delete", store.delete(id)).await;
     }
-    // Two that are in each other's way: whoever locks both ids must not wait for ever.
+    // Two that are in each other's way: a store that locks both ids must not deadlock.
     for _ in 0..10 {
         let one = law.create(&*store, &data, LONG).await;
         let two = law.create(&*store, &data, LONG).await;

@@ -358,7 +358,7 @@ impl Server {
         Http::open(self.address).await
     }
 
-    /// Nothing is left of anybody who was refused.
+    /// Nothing is left of clients that were refused.
     pub(crate) async fn assert_empty(&self) {
         until("no session is live", || self.sessions.live_sessions() == 0).await;
         for namespace in ["/", "/admin", "/lobby"] {

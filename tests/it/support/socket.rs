@@ -154,7 +154,7 @@ impl Client {
         frame[start.len()..].to_owned()
     }
 
-    /// Sends an event that nobody may answer, then one that has an answer; tells what came before
+    /// Sends an event that must get no answer, then one that has an answer; tells what came before
     /// that: a ping of Engine.IO's own would be skipped.
     pub(crate) async fn ask_and_be_ignored(&mut self, namespace: &str, event: &str) {
         let prefix = prefix(namespace);

@@ -29,7 +29,7 @@ use crate::{
 /// It loads and deletes, and [touches](ReportingStore::sole_writer) if it may. It never creates, saves
 /// or renames, because tower-sessions' `save` overwrites whatever another request saved meanwhile:
 /// those calls are [`Unsupported`](StoreErrorKind::Unsupported), and
-/// [`capabilities`](SessionStore::capabilities) tells so.
+/// [`capabilities`](SessionStore::capabilities) says which.
 ///
 /// A record whose data does not fit `T` is an error of the kind [`Decode`](StoreErrorKind::Decode).
 /// Its source names the place, and never quotes a value.

@@ -22,7 +22,7 @@ use super::{
 ///
 /// 1. **Reports.** An id is reported after every create, save and delete of it, also when the call
 ///    failed or was dropped midway. A report of a session that is not live costs a look-up, and
-///    nothing is stored per session. Expiry needs no report: each load tells when the session
+///    nothing is stored per session. Expiry needs no report: each load returns when the session
 ///    expires.
 /// 2. **Rotation.** A session that is deleted and followed by a new one within one request, as
 ///    `Session::cycle_id` and a login do, counts as replaced. Whether the new one comes is only known

@@ -56,6 +56,13 @@ impl FieldPath {
 }
 
 /// A path has an empty name, or too many.
+///
+/// ```
+/// use socketioxide_session::interop::express::{ExpressRecords, ExpressRecordsError};
+///
+/// let refused = ExpressRecords::new().field("passport..user");
+/// assert!(matches!(refused, Err(ExpressRecordsError::Field(_))));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the path of a field is 1 to {MAX_NAMES} names, separated by dots")]
 pub struct FieldPathError(());

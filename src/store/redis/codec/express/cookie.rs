@@ -15,6 +15,14 @@ const LAST_MILLIS: u64 = 253_402_300_799_999;
 const DAY: u64 = 86_400_000;
 
 /// The cookie's `sameSite`, in express-session's spelling.
+///
+/// ```
+/// use socketioxide_session::interop::express::{ExpressRecords, SameSite};
+///
+/// // `cookie: { sameSite: "lax" }`
+/// let records = ExpressRecords::new().same_site(SameSite::Lax);
+/// # drop(records);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
     /// `"strict"`: requests from other sites carry no cookie.

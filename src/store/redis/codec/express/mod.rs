@@ -47,6 +47,23 @@ const TOUCH: &str = "
 /// [express-session]: https://github.com/expressjs/session
 /// [connect-redis]: https://github.com/tj/connect-redis
 /// [cookie options]: https://github.com/expressjs/session#cookie
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use socketioxide_session::{RedisStore, interop::express::ExpressRecords};
+///
+/// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// struct User {
+///     id: u64,
+/// }
+///
+/// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+/// // As in `session({ cookie: { maxAge: 86_400_000 } })`, with Passport's user.
+/// let records = ExpressRecords::new().field("passport.user")?.max_age(Duration::from_hours(24));
+/// let store: RedisStore<User> =
+///     RedisStore::<User>::builder("redis://127.0.0.1")?.records(records).connect().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ExpressRecords {
@@ -74,6 +91,14 @@ impl ExpressRecords {
     /// The path of the data in the record, with dots between its names: `passport.user`. A record with
     /// nothing there, or null, is one of a client that is not signed in.
     ///
+    /// ```
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().field("passport.user")?;
+    /// # drop(records);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When a name is empty, there are more than 16, or the path leads into `cookie`.
@@ -91,42 +116,93 @@ impl ExpressRecords {
     }
 
     /// Lifetime of sessions whose cookie has no `maxAge`: connect-redis' `ttl`. 24 h, if not set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().ttl(Duration::from_hours(1));
+    /// # drop(records);
+    /// ```
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
     /// The cookie's `maxAge`, with which it outlives the browser. Not set by default.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().max_age(Duration::from_hours(24));
+    /// # drop(records);
+    /// ```
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.cookie.max_age = Some(max_age);
         self
     }
 
     /// The cookie's `secure`. Not set by default, which Express takes for `false`.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().secure(true);
+    /// # drop(records);
+    /// ```
     pub fn secure(mut self, secure: bool) -> Self {
         self.cookie.secure = Some(secure);
         self
     }
 
     /// The cookie's `httpOnly`; `true`, if not set.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().http_only(false);
+    /// # drop(records);
+    /// ```
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.cookie.http_only = http_only;
         self
     }
 
     /// The cookie's `path`; `/`, if not set.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().path("/app");
+    /// # drop(records);
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.cookie.path = path.into();
         self
     }
 
     /// The cookie's `domain`. Not set by default.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::express::ExpressRecords;
+    ///
+    /// let records = ExpressRecords::new().domain("example.com");
+    /// # drop(records);
+    /// ```
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.cookie.domain = Some(domain.into());
         self
     }
 
     /// The cookie's `sameSite`. Not set by default.
+    ///
+    /// ```
+    /// use socketioxide_session::interop::express::{ExpressRecords, SameSite};
+    ///
+    /// let records = ExpressRecords::new().same_site(SameSite::Strict);
+    /// # drop(records);
+    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.cookie.same_site = Some(same_site);
         self
@@ -228,6 +304,13 @@ fn no_object() -> StoreError {
 }
 
 /// What is wrong with the settings of [`ExpressRecords`].
+///
+/// ```
+/// use socketioxide_session::interop::express::{ExpressRecords, ExpressRecordsError};
+///
+/// let refused = ExpressRecords::new().field("cookie.path");
+/// assert!(matches!(refused, Err(ExpressRecordsError::Cookie)));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExpressRecordsError {
