@@ -309,8 +309,8 @@
 //!
 //! # Operation
 //!
-//! The guides in [`docs`] describe lifetimes, metrics, log lines, and what happens while the store is
-//! down. [`SessionBridge::shutdown`] prepares the end of the process, and
+//! [`docs::lifetimes`] says what extends a session and what ends it; [`docs::operation`] describes the
+//! metrics, the log lines, and what happens while the store is down. [`SessionBridge::shutdown`] prepares the end of the process, and
 //! [`SessionBridge::revalidate`] checks all live sessions of a node now.
 //!
 //! # Security checklist
@@ -358,7 +358,8 @@
 //! - `axum` (default): extractors and responses for axum.
 //! - `redis`: [`RedisStore`], for more than one process; `redis-tls`: the same with `rediss://` URLs.
 //! - `tower-sessions-0-14`, `tower-sessions-0-15`: the sessions of tower-sessions and axum-login, see
-//!   [`interop::tower_sessions`].
+//!   `interop::tower_sessions`.
+//! - `metrics`: metrics of the `metrics` facade, see [`docs::operation`].
 //! - `testing`: tools for testing stores, extractors and applications.
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
@@ -388,6 +389,7 @@ pub mod id;
 pub mod interop;
 pub mod key;
 mod live;
+mod observe;
 mod redact;
 pub mod rejection;
 mod request;

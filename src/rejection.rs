@@ -54,6 +54,26 @@ impl SessionRejection {
         }
     }
 
+    /// The reason as a word for metrics and audit logs, from a closed set: `gone`, `expired`,
+    /// `foreign-origin`, … It is not for the client. The
+    /// [metrics](crate::docs::operation#metrics) count by it.
+    ///
+    /// ```
+    /// use socketioxide_session::SessionRejection;
+    ///
+    /// assert_eq!(SessionRejection::NoCookie.reason(), "no-cookie");
+    /// ```
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Forbidden(reason) => reason.as_str(),
+            Self::NoCookie => "no-cookie",
+            Self::NoToken => "no-token",
+            Self::NoSession(reason) => reason.as_str(),
+            Self::StoreError(error) => error.kind().as_str(),
+        }
+    }
+
     /// The body of the HTTP response: `{"error":CODE}`.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -180,4 +200,17 @@ pub enum NoSessionReason {
     /// The session ended while it was used.
     #[error("the session has ended")]
     Ended,
+}
+
+impl NoSessionReason {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Invalid(invalid) => invalid.as_str(),
+            Self::Gone { .. } => "gone",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Revoked { .. } => "revoked",
+            Self::ForeignTransport => "foreign-transport",
+            Self::Ended => "ended",
+        }
+    }
 }

@@ -300,6 +300,11 @@ impl<T: Send + Sync + 'static> Session<T> {
         self.sessions.used(&self.view);
     }
 
+    /// Minimum interval between two touches because of activity; `None`: no such touches.
+    pub(crate) fn touch_interval(&self) -> Option<Duration> {
+        self.sessions.touch_interval(&self.view)
+    }
+
     pub(crate) fn view(&self) -> &View<T> {
         &self.view
     }

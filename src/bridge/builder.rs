@@ -16,7 +16,7 @@ use super::{
 use crate::{
     blocking::Blocking,
     extractor::{Handshake, SessionIdExtractor},
-    live::{Config, LiveSessions, MaxLifetime, TtlOf, Verify, VerifyError},
+    live::{Config, LiveSessions, MaxLifetime, TouchEvery, TtlOf, Verify, VerifyError},
     rejection::SessionRejection,
     store::{GuardedStore, SessionStore},
     transport::Transports,
@@ -26,8 +26,6 @@ const DEFAULT_TTL: Duration = Duration::from_hours(24);
 const DEFAULT_REVALIDATE_EVERY: Duration = Duration::from_mins(1);
 const DEFAULT_MAX_STALE: Duration = Duration::from_mins(5);
 const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum interval between two touches because of activity, if not set.
-const MAX_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
 /// Maximum of every setting, because clocks can't express everything that a `Duration` can.
 const MAX: Duration = Duration::from_hours(100 * 365 * 24);
 /// Maximum number of calls of `on_rejection` at the same time.
@@ -56,10 +54,11 @@ pub struct SessionBridgeBuilder<T> {
     store: Arc<dyn SessionStore<Data = T>>,
     on_rejection: Option<Arc<OnRejection>>,
     store_timeout: Duration,
-    ttl: Duration,
+    ttl: Option<Duration>,
     revalidate_every: Option<Duration>,
     max_stale: Option<Duration>,
     touch: Touch,
+    touch_while_connected: bool,
     config: Closures<T>,
 }
 
@@ -97,10 +96,11 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
             store: Arc::new(store),
             on_rejection: None,
             store_timeout: DEFAULT_STORE_TIMEOUT,
-            ttl: DEFAULT_TTL,
+            ttl: None,
             revalidate_every: None,
             max_stale: None,
             touch: Touch::Default,
+            touch_while_connected: false,
             config: Closures {
                 ttl_of: None,
                 max_lifetime: None,
@@ -109,7 +109,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         }
     }
 
-    /// Lifetime of a session after it was created or touched; a day, if not set.
+    /// Lifetime of a session after it was created or touched; a day, if not set, or twice the interval
+    /// of [`touch_on_activity`](Self::touch_on_activity) if that is longer.
     ///
     /// ```
     /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
@@ -124,14 +125,17 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = Some(ttl);
         self
     }
 
     /// Lifetime of a session after it was created or touched, from its data: "remember me".
     ///
-    /// Evaluated when a session is created, signed in or touched, with the newest data. A longer
-    /// answer takes effect with the next touch; a shorter one does not shorten a session that exists.
+    /// Evaluated when a session is created, signed in, rotated or touched, with the newest data. An
+    /// update that changes the answer touches the session, so a longer one takes effect at once. A
+    /// shorter one does not shorten a session that exists; a sign-in, or
+    /// [`max_lifetime`](Self::max_lifetime), does. It must not be zero. If it panics, the lifetime is
+    /// a day. It replaces [`ttl`](Self::ttl), so only one of the two can be set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -162,7 +166,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
 
     /// When a session ends at the latest, however much it is used, from its data. `None`: no limit.
     ///
-    /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it.
+    /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it. If
+    /// it panics, the session is over.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -253,22 +258,29 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         self
     }
 
-    /// Minimum interval between two touches of a session that is used: an event or an HTTP request
-    /// whose handler takes the session extends its lifetime. A tenth of the [`ttl`](Self::ttl) but at
-    /// most five minutes, if not set.
+    /// Minimum interval between two touches of a session that is used. A tenth of the
+    /// [lifetime](Self::ttl) but at most five minutes, if not set.
+    ///
+    /// A use is the admission of a socket, an event whose handler takes the session or is
+    /// [`active`](crate::socketio::active), and an HTTP request that resolves the session. Polls of
+    /// Socket.IO are none. Where the lifetime of [`ttl_of`](Self::ttl_of) is not longer than the
+    /// interval, the interval is half of the lifetime.
     ///
     /// ```
-    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
-    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
-    /// # let store = MemoryStore::<String>::new();
     /// use std::time::Duration;
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
     ///
-    /// let sessions = SessionBridge::builder(cookie, store)
-    ///     .ttl(Duration::from_mins(10))
-    ///     .touch_on_activity(Duration::from_secs(15))
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// # let cookie = SignedCookie::new("sid", &keys)?;
+    /// // A session ends after it was not used for 25 to 30 minutes.
+    /// let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new())
+    ///     .ttl(Duration::from_mins(30))
+    ///     .touch_on_activity(Duration::from_mins(5))
     ///     .build()?;
     /// # drop(sessions);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn touch_on_activity(mut self, interval: Duration) -> Self {
         self.touch = Touch::Every(interval);
@@ -290,6 +302,27 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// ```
     pub fn no_touch_on_activity(mut self) -> Self {
         self.touch = Touch::Never;
+        self
+    }
+
+    /// Counts being connected as a use: a session lives on while it has a socket on any node. Then a
+    /// page that is left open keeps its user signed in; see the guide on
+    /// [lifetimes](crate::docs::lifetimes).
+    ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = Keyring::new(SecretKey::generate()?);
+    /// # let cookie = SignedCookie::new("sid", &keys)?;
+    /// let sessions = SessionBridge::builder(cookie, MemoryStore::<String>::new())
+    ///     .touch_while_connected()
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn touch_while_connected(mut self) -> Self {
+        self.touch_while_connected = true;
         self
     }
 
@@ -385,61 +418,96 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 
     fn config(&self) -> Result<Config<T>, BridgeConfigError> {
-        let every = self.revalidate_every.unwrap_or(DEFAULT_REVALIDATE_EVERY);
-        let default_stale = DEFAULT_MAX_STALE.max(every.saturating_mul(2));
-        let max_stale = self.max_stale.unwrap_or(default_stale);
+        self.check()?;
+        let touch_every = self.touch_every();
+        let interval = touch_every.and_then(|touch| touch.set);
         // A default yields to what was set.
-        let every = match self.revalidate_every {
+        let default_ttl = DEFAULT_TTL.max(twice(interval.unwrap_or_default()));
+        let every = self.revalidate_every.unwrap_or(DEFAULT_REVALIDATE_EVERY);
+        let default_stale = DEFAULT_MAX_STALE.max(twice(every));
+        let max_stale = self.max_stale.unwrap_or(default_stale);
+        let revalidate_every = match self.revalidate_every {
             Some(every) => every,
             None => every.min(max_stale / 2),
         };
-        let touch_every = match self.touch {
-            Touch::Default => Some((self.ttl / 10).min(MAX_TOUCH_INTERVAL)),
-            Touch::Every(interval) => Some(interval),
-            Touch::Never => None,
-        };
-        in_range("ttl", self.ttl)?;
-        in_range("store_timeout", self.store_timeout)?;
-        in_range("revalidate_every", every)?;
-        in_range("max_stale", max_stale)?;
-        in_order("revalidate_every", every, "max_stale", max_stale)?;
-        if let Touch::Every(interval) = self.touch {
-            in_range("touch_on_activity", interval)?;
-            in_order("touch_on_activity", interval, "ttl", self.ttl)?;
-        }
+        let capabilities = self.store.capabilities();
         Ok(Config {
-            ttl: self.ttl,
+            ttl: self.ttl.unwrap_or(default_ttl),
             ttl_of: self.config.ttl_of.clone(),
             max_lifetime: self.config.max_lifetime.clone(),
-            revalidate_every: every,
+            revalidate_every,
             max_stale,
-            touch_every: touch_every.filter(|_| self.store.capabilities().touch),
+            touch_every: touch_every.filter(|_| capabilities.touch),
             verify: self.config.verify.clone(),
-            foreign_records: self.store.capabilities().foreign_records,
+            foreign_records: capabilities.foreign_records,
+        })
+    }
+
+    /// Judges what was set, each by itself and with the others.
+    fn check(&self) -> Result<(), BridgeConfigError> {
+        let interval = match self.touch {
+            Touch::Every(interval) => Some(interval),
+            Touch::Default | Touch::Never => None,
+        };
+        in_range("ttl", self.ttl)?;
+        in_range("store_timeout", Some(self.store_timeout))?;
+        in_range("revalidate_every", self.revalidate_every)?;
+        in_range("max_stale", self.max_stale)?;
+        in_range("touch_on_activity", interval)?;
+        let every = self.revalidate_every;
+        in_order("revalidate_every", every, "max_stale", self.max_stale)?;
+        in_order("touch_on_activity", interval, "ttl", self.ttl)?;
+        if self.ttl.is_some() && self.config.ttl_of.is_some() {
+            return Err(conflict("ttl", "ttl_of"));
+        }
+        if self.touch_while_connected && matches!(self.touch, Touch::Never) {
+            return Err(conflict("touch_while_connected", "no_touch_on_activity"));
+        }
+        Ok(())
+    }
+
+    fn touch_every(&self) -> Option<TouchEvery> {
+        let set = match self.touch {
+            Touch::Never => return None,
+            Touch::Default => None,
+            Touch::Every(interval) => Some(interval),
+        };
+        Some(TouchEvery {
+            set,
+            while_connected: self.touch_while_connected,
         })
     }
 }
 
-fn in_range(setting: &'static str, value: Duration) -> Result<(), BridgeConfigError> {
-    if value.is_zero() {
-        return Err(BridgeConfigError::Zero { setting });
+/// The default of a setting that has to be longer than another one.
+fn twice(duration: Duration) -> Duration {
+    duration.saturating_mul(2).min(MAX)
+}
+
+fn conflict(one: &'static str, other: &'static str) -> BridgeConfigError {
+    BridgeConfigError::Conflict { one, other }
+}
+
+fn in_range(setting: &'static str, value: Option<Duration>) -> Result<(), BridgeConfigError> {
+    match value {
+        Some(Duration::ZERO) => Err(BridgeConfigError::Zero { setting }),
+        Some(value) if value > MAX => Err(BridgeConfigError::TooLong { setting }),
+        _ => Ok(()),
     }
-    if value > MAX {
-        return Err(BridgeConfigError::TooLong { setting });
-    }
-    Ok(())
 }
 
 fn in_order(
     shorter: &'static str,
-    one: Duration,
+    one: Option<Duration>,
     longer: &'static str,
-    other: Duration,
+    other: Option<Duration>,
 ) -> Result<(), BridgeConfigError> {
-    if one > other {
-        return Err(BridgeConfigError::Contradiction { shorter, longer });
+    match (one, other) {
+        (Some(one), Some(other)) if one > other => {
+            Err(BridgeConfigError::Contradiction { shorter, longer })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 impl<T> fmt::Debug for SessionBridgeBuilder<T> {

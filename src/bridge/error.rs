@@ -38,6 +38,14 @@ pub enum BridgeConfigError {
         /// The method whose duration has to be the longer one.
         longer: &'static str,
     },
+    /// Two settings exclude each other.
+    #[error("`{one}` and `{other}` can't both be set")]
+    Conflict {
+        /// The one builder's method.
+        one: &'static str,
+        /// The other builder's method.
+        other: &'static str,
+    },
 }
 
 /// Why no session with a given id was created.

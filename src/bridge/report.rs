@@ -5,12 +5,17 @@ use crate::{
     causes::Causes,
     extractor::OriginPolicy,
     handshake::{Handshake, Stage},
+    observe,
     rejection::SessionRejection,
 };
+
+/// The target of all log lines about rejected clients.
+const TARGET: &str = "socketioxide_session::rejection";
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Logs a rejection, with what the client sees and the cause but no secret, and calls the hook.
     pub(crate) fn report(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
+        observe::rejected(rejection.code(), rejection.reason());
         log(rejection, handshake);
         let Some(hook) = self.inner.on_rejection.clone() else {
             return;
@@ -42,32 +47,35 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             && self.inner.advised.is_new(&advice)
         {
             tracing::warn!(
+                target: TARGET,
                 code,
                 advice,
                 "the session of a client of a foreign origin is withheld"
             );
         } else {
-            tracing::debug!(code, session, "client without a session");
+            tracing::debug!(target: TARGET, code, session, "client without a session");
         }
     }
 }
 
 fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
-    let code = rejection.code();
+    let (code, reason) = (rejection.code(), rejection.reason());
     let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
     let (cause, session) = (cause.as_deref(), rejection.fingerprint());
     let namespace = handshake.namespace();
     match rejection {
         SessionRejection::Forbidden(_) => {
             let advice = OriginPolicy::advice(handshake).map(tracing::field::display);
-            tracing::warn!(code, cause, advice, namespace, "session rejected");
+            tracing::warn!(target: TARGET, code, reason, cause, advice, namespace, "session rejected");
         }
         SessionRejection::StoreError(_) => {
-            tracing::error!(code, cause, session, namespace, "session rejected");
+            tracing::error!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
         }
         SessionRejection::NoCookie | SessionRejection::NoToken => {
-            tracing::debug!(code, cause, session, namespace, "session rejected");
+            tracing::debug!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
         }
-        _ => tracing::info!(code, cause, session, namespace, "session rejected"),
+        _ => {
+            tracing::info!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::{advised::Advised, sign_ins::SignIns};
 use crate::{
     blocking::Blocking,
     extractor::{Handshake, SessionIdExtractor},
-    live::LiveSessions,
+    live::{LiveSessions, TouchEvery},
     rejection::SessionRejection,
     transport::Transports,
 };
@@ -76,6 +76,11 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     #[must_use]
     pub fn pending_deletions(&self) -> usize {
         self.inner.live.owed_count()
+    }
+
+    /// How often activity touches a session; `None`: never.
+    pub(crate) fn touch_every(&self) -> Option<TouchEvery> {
+        self.inner.live.config().touch_every
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     extractor::Handshake,
     id::SessionId,
     live::{Attachment, Disconnect, LiveSocket, LoadError, Seat, UpdateError},
+    observe,
     rejection::SessionRejection,
     session::Session,
     store::{StoreError, StoreErrorKind},
@@ -257,6 +258,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         socket: Arc<dyn LiveSocket>,
     ) -> Result<Attachment<T>, SessionRejection> {
         let id = self.identify(handshake).await?;
+        observe::identified(|| id.fingerprint());
         let admitted = self.inner.live.admit(&id, socket).await;
         admitted.map_err(|error| refused(&id, error))
     }

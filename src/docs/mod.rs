@@ -9,8 +9,14 @@ pub mod deployment {}
 #[doc = include_str!("extending.md")]
 pub mod extending {}
 
+#[doc = include_str!("lifetimes.md")]
+pub mod lifetimes {}
+
 #[doc = include_str!("nodes.md")]
 pub mod nodes {}
+
+#[doc = include_str!("operation.md")]
+pub mod operation {}
 
 #[doc = include_str!("sockets.md")]
 pub mod sockets {}

@@ -135,3 +135,25 @@ pub enum InvalidCredential {
     #[error("the credential was refused by the extractor")]
     Other(#[source] Arc<dyn Error + Send + Sync>),
 }
+
+impl InvalidCredential {
+    /// The reason as a word for metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::CookieHeaderTooLarge(_) => "cookie-header-too-large",
+            Self::TooMany => "too-many",
+            Self::Ambiguous => "ambiguous",
+            Self::NotAuthentic => "not-authentic",
+            Self::UnknownKey => "unknown-key",
+            Self::UnknownVersion => "unknown-version",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not-yet-valid",
+            Self::LifetimeTooLong => "lifetime-too-long",
+            Self::WrongNamespace => "wrong-namespace",
+            Self::Id(_) => "id",
+            Self::Other(_) => "extractor",
+        }
+    }
+}

@@ -9,7 +9,7 @@ pub(crate) mod percent;
 
 use std::sync::Arc;
 
-pub use self::cookie::{CookieConfigError, SignedCookie};
+pub use self::cookie::{CookieConfigError, SessionCookie, SignedCookie};
 #[cfg(fuzzing)]
 pub use encrypted_token::fuzzing;
 pub use encrypted_token::{EncryptedToken, IssueTokenError, TokenConfigError, TokenOptions};

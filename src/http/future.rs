@@ -12,7 +12,7 @@ use http::{Response, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{body::SessionBody, refusal::refusal};
+use super::{body::SessionBody, refresh::refresh, refusal::refusal};
 use crate::{
     rejection::SessionRejection,
     request::InFlight,
@@ -49,8 +49,8 @@ pin_project! {
     enum Kind<F, B, E> {
         // The inner service's own future.
         Inner { #[pin] future: F },
-        // The client is authenticated before the inner service is called.
-        Authenticated { future: Boxed<B, E> },
+        // The session is looked up before the inner service is called.
+        LookedUp { future: Boxed<B, E> },
     }
 }
 
@@ -63,9 +63,9 @@ impl<F, B, E> SessionFuture<F, B, E> {
         }
     }
 
-    pub(super) fn authenticated(future: Boxed<B, E>, request: InFlight) -> Self {
+    pub(super) fn looked_up(future: Boxed<B, E>, request: InFlight) -> Self {
         Self {
-            kind: Kind::Authenticated { future },
+            kind: Kind::LookedUp { future },
             request: Some(request),
             scope: RequestScope::new(),
         }
@@ -83,12 +83,15 @@ where
         let this = self.project();
         let resolved = ready!(this.scope.enter(|| match this.kind.project() {
             KindProjection::Inner { future } => future.poll(cx).map_ok(Ok),
-            KindProjection::Authenticated { future } => future.as_mut().poll(cx),
+            KindProjection::LookedUp { future } => future.as_mut().poll(cx),
         }));
         this.scope.end();
         let request = this.request.take();
         Poll::Ready(resolved.map(|resolved| match resolved {
-            Ok(response) => pass(response, request),
+            Ok(mut response) => {
+                refresh(&mut response, request.as_ref());
+                pass(response, request)
+            }
             Err(rejection) => refusal(&rejection, |json| SessionBody::whole(json, request)),
         }))
     }

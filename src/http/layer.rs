@@ -16,7 +16,9 @@ use crate::bridge::SessionBridge;
 ///    each request.
 /// 2. The `sid` of a polling transport is bound to the session of the request that opened it, see
 ///    [`insecure_unbound_sid`](Self::insecure_unbound_sid).
-/// 3. With [`reject_unauthenticated`](Self::reject_unauthenticated), clients without a session are
+/// 3. A cookie with a `max_age` can slide with its session, see
+///    [`refresh_cookie`](Self::refresh_cookie).
+/// 4. With [`reject_unauthenticated`](Self::reject_unauthenticated), clients without a session are
 ///    refused before they have a transport.
 ///
 /// A request of Socket.IO is recognized by its query (`EIO=4&transport=polling`, or `websocket`), so
@@ -56,8 +58,8 @@ use crate::bridge::SessionBridge;
 /// and Socket.IO it hides the `sid`, which is then bound at the first connect only, and a warning is
 /// logged. (Compression may stand inside.)
 pub struct SessionLayer<T: Send + Sync + 'static> {
-    bridge: SessionBridge<T>,
-    settings: Settings,
+    pub(super) bridge: SessionBridge<T>,
+    pub(super) settings: Settings,
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {

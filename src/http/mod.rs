@@ -7,6 +7,8 @@ mod future;
 mod layer;
 #[cfg(test)]
 mod layer_tests;
+mod refresh;
+mod refresh_cookie;
 mod refusal;
 mod service;
 mod settings;
@@ -19,6 +21,7 @@ pub use self::axum::RequestSessionError;
 pub use body::SessionBody;
 pub use future::SessionFuture;
 pub use layer::SessionLayer;
+pub use refresh_cookie::RefreshCookieError;
 pub use service::SessionService;
 pub use sign_in::{SignInError, SignedOut};
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     mem,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -62,11 +63,13 @@ where
         let (mut parts, body) = request.into_parts();
         let opens = self.check(&mut parts);
         let taken_for = self.take(opens, &mut parts);
-        let layered = LayeredRequest::insert(self.bridge.clone(), &mut parts, taken_for);
-        let in_flight = InFlight::new(layered);
-        if self.settings.reject_unauthenticated && opens.is_some() {
-            let future = self.authenticated(parts, body);
-            return SessionFuture::authenticated(Box::pin(future), in_flight);
+        let refresh = self.settings.refresh.clone();
+        let layered = LayeredRequest::insert(self.bridge.clone(), &mut parts, taken_for, refresh);
+        let in_flight = InFlight::new(layered.clone());
+        let rejects = self.settings.reject_unauthenticated;
+        if opens.is_some() && (rejects || layered.may_refresh(&parts)) {
+            let future = self.looked_up(parts, body, layered);
+            return SessionFuture::looked_up(Box::pin(future), in_flight);
         }
         let response = self.inner.call(Request::from_parts(parts, body));
         SessionFuture::inner(response, in_flight)
@@ -111,11 +114,13 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
         }
     }
 
-    /// Calls the inner service if the client has a session.
-    fn authenticated<B, R>(
+    /// Calls the inner service after the session was looked up; if the layer rejects clients without
+    /// one, only if there is one.
+    fn looked_up<B, R>(
         &mut self,
         parts: Parts,
         body: B,
+        layered: Arc<LayeredRequest<T>>,
     ) -> impl Future<Output = Result<Resolved<R>, S::Error>> + Send + use<S, T, B, R>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -127,12 +132,18 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         let bridge = self.bridge.clone();
+        let rejects = self.settings.reject_unauthenticated;
         async move {
-            let handshake = Handshake::from_parts(&parts).as_opening();
-            match bridge.resolve(&handshake).await {
-                Ok(_session) => inner.call(Request::from_parts(parts, body)).await.map(Ok),
-                Err(rejection) => Ok(Err(rejection)),
+            if rejects {
+                let handshake = Handshake::from_parts(&parts).as_opening();
+                match bridge.resolve(&handshake).await {
+                    Ok(session) => layered.resolved(&parts, &session),
+                    Err(rejection) => return Ok(Err(rejection)),
+                }
+            } else {
+                layered.look_up_opening(&parts).await;
             }
+            inner.call(Request::from_parts(parts, body)).await.map(Ok)
         }
     }
 }

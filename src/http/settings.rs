@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use crate::transport::EngineRequest;
+use crate::{request::CookieRefresh, transport::EngineRequest};
 
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) reject_unauthenticated: bool,
     pub(super) bind_sid: bool,
     pub(super) req_path: Option<Arc<str>>,
+    pub(super) refresh: Option<CookieRefresh>,
 }
 
 impl Default for Settings {
@@ -19,6 +20,7 @@ impl Default for Settings {
             reject_unauthenticated: false,
             bind_sid: true,
             req_path: None,
+            refresh: None,
         }
     }
 }

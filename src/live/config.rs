@@ -10,6 +10,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
+use super::touch_every::TouchEvery;
+
 pub(crate) type VerifyError = Box<dyn Error + Send + Sync>;
 /// Whether a session with this data may go on.
 pub(crate) type Verify<T> =
@@ -26,8 +28,8 @@ pub(crate) struct Config<T> {
     pub(crate) max_lifetime: Option<Arc<MaxLifetime<T>>>,
     pub(crate) revalidate_every: Duration,
     pub(crate) max_stale: Duration,
-    /// Minimum interval between two touches because of activity; `None`: no such touches.
-    pub(crate) touch_every: Option<Duration>,
+    /// How often activity touches a session; `None`: never.
+    pub(crate) touch_every: Option<TouchEvery>,
     pub(crate) verify: Option<Arc<Verify<T>>>,
     /// Other programs write the records, so one that stops decoding ends its sockets at once.
     pub(crate) foreign_records: bool,
@@ -36,9 +38,16 @@ pub(crate) struct Config<T> {
 impl<T> Config<T> {
     /// How long a session with this data lives from now on, when it is created or touched.
     pub(crate) fn ttl_of(&self, data: &T) -> Duration {
-        let of_data = |ttl_of: &Arc<TtlOf<T>>| caught("`ttl_of`", || ttl_of(data));
-        let ttl = self.ttl_of.as_ref().and_then(of_data);
-        self.capped(ttl.unwrap_or(self.ttl), data)
+        self.capped(self.uncapped_ttl_of(data), data)
+    }
+
+    /// As [`ttl_of`](Self::ttl_of), whatever the absolute lifetime is. If the application's closure
+    /// panics, the `ttl` of the bridge.
+    pub(crate) fn uncapped_ttl_of(&self, data: &T) -> Duration {
+        let Some(ttl_of) = &self.ttl_of else {
+            return self.ttl;
+        };
+        caught("`ttl_of`", || ttl_of(data)).unwrap_or(self.ttl)
     }
 
     /// A time to live that respects the absolute lifetime of the session.
@@ -52,9 +61,11 @@ impl<T> Config<T> {
         }
     }
 
+    /// When the session ends at the latest. If the application's closure panics, it is over: a
+    /// session without its limit could live longer than it may.
     pub(crate) fn latest_end(&self, data: &T) -> Option<SystemTime> {
         let latest = self.max_lifetime.as_ref()?;
-        caught("`max_lifetime`", || latest(data)).flatten()
+        caught("`max_lifetime`", || latest(data)).unwrap_or(Some(SystemTime::UNIX_EPOCH))
     }
 
     /// `revalidate_every`, up to a fifth more or less, so that sessions that came together don't

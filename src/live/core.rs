@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize},
     },
     time::Duration,
 };
@@ -30,7 +30,7 @@ use super::{
     throttle::Throttle,
     timers::Timers,
 };
-use crate::{id::SessionId, store::GuardedStore};
+use crate::{id::SessionId, observe::Gauge, store::GuardedStore};
 
 /// Maximum number of concurrent loads of sessions that are not live here. Further ones wait, and
 /// that counts against their deadline.
@@ -58,8 +58,8 @@ pub(super) struct Core<T> {
     /// No new admissions.
     pub(super) shut_down: AtomicBool,
     pub(super) registry: Arc<Registry<Entry<T>>>,
-    live_sessions: AtomicUsize,
-    live_sockets: AtomicUsize,
+    live_sessions: Gauge,
+    live_sockets: Gauge,
 }
 
 impl<T> Core<T> {
@@ -82,8 +82,8 @@ impl<T> Core<T> {
             writes: AtomicUsize::new(0),
             shut_down: AtomicBool::new(false),
             registry: Registry::new(),
-            live_sessions: AtomicUsize::new(0),
-            live_sockets: AtomicUsize::new(0),
+            live_sessions: Gauge::live_sessions(),
+            live_sockets: Gauge::live_sockets(),
         }
     }
 
@@ -117,11 +117,11 @@ impl<T> Core<T> {
     }
 
     pub(super) fn live_sessions(&self) -> usize {
-        self.live_sessions.load(Ordering::Relaxed)
+        self.live_sessions.get()
     }
 
     pub(super) fn live_sockets(&self) -> usize {
-        self.live_sockets.load(Ordering::Relaxed)
+        self.live_sockets.get()
     }
 
     #[cfg(test)]
@@ -148,7 +148,7 @@ impl<T> Core<T> {
             return None;
         }
         let key = state.attach(socket.clone());
-        self.live_sockets.fetch_add(1, Ordering::Relaxed);
+        self.live_sockets.add(1);
         // The admission loads the session, if it is not fresh.
         self.now_watched(entry, &mut state);
         Some(key)
@@ -160,7 +160,7 @@ impl<T> Core<T> {
         let mut state = entry.state();
         let removed = state.detach(key);
         if removed.is_some() {
-            self.live_sockets.fetch_sub(1, Ordering::Relaxed);
+            self.live_sockets.sub(1);
             self.less_watched(&mut state);
         }
         drop(state);
@@ -190,7 +190,7 @@ impl<T> Core<T> {
             return;
         }
         if state.end_reason().is_none() {
-            self.live_sessions.fetch_sub(1, Ordering::Relaxed);
+            self.live_sessions.sub(1);
         }
         // The worker judges a session by checks that were made while it was watched.
         state.failing = None;
@@ -202,7 +202,7 @@ impl<T> Core<T> {
 
     fn now_watched(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
         if state.watchers == 1 && state.end_reason().is_none() {
-            self.live_sessions.fetch_add(1, Ordering::Relaxed);
+            self.live_sessions.add(1);
             state.recheck = Instant::now() + self.config.recheck_delay();
             self.schedule(entry, state);
         }
@@ -272,6 +272,9 @@ impl<T> Core<T> {
         if let Some(end) = state.last_check().or(snapshot.deadline) {
             next = next.min(end);
         }
+        if let Some(touch) = state.connected_touch {
+            next = next.min(touch);
+        }
         if state.failing.is_some() {
             next = next.min(self.too_stale_at(snapshot));
         }
@@ -291,10 +294,9 @@ impl<T> Core<T> {
     ) -> Option<Vec<Arc<dyn LiveSocket>>> {
         let was_live = state.watchers > 0;
         let sockets = state.end(reason)?;
-        self.live_sockets
-            .fetch_sub(sockets.len(), Ordering::Relaxed);
+        self.live_sockets.sub(sockets.len());
         if was_live {
-            self.live_sessions.fetch_sub(1, Ordering::Relaxed);
+            self.live_sessions.sub(1);
         }
         if let Some(timer) = state.timer.take() {
             self.timers.remove(timer);

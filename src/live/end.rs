@@ -12,6 +12,7 @@ use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, soc
 use crate::{
     causes::Causes,
     id::SessionId,
+    observe,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -59,14 +60,18 @@ fn announce<T>(
     sockets: Vec<Arc<dyn LiveSocket>>,
     when: Disconnect,
 ) {
+    let reported = entry.state().reported;
+    observe::ended(reason.as_str());
     tracing::debug!(
+        target: "socketioxide_session::end",
         session = entry.id.fingerprint(),
         %reason,
         sockets = sockets.len(),
         "session ended"
     );
     entry.changed.notify_waiters();
-    core.retiring.retire(sockets, reason, when);
+    core.retiring
+        .retire_reported(sockets, reason, when, reported);
 }
 
 /// Ends when the store no longer calls the session replaced: it was deleted after all.
@@ -196,6 +201,7 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
     match &deleted {
         Err(error) if error.kind() != StoreErrorKind::Unsupported => {
             tracing::warn!(
+                target: "socketioxide_session::store",
                 session = id.fingerprint(),
                 error = %Causes(error),
                 "an ended session could not be deleted; the deletion will be retried"

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     causes::Causes,
+    observe::Stopwatch,
     store::{Record, StoreError, StoreErrorKind},
 };
 
@@ -210,6 +211,7 @@ fn log_unreadable<T>(core: &Arc<Core<T>>, entry: &Entry<T>, error: &LoadError) {
         && core.unreadable.allows(&entry.id)
     {
         tracing::error!(
+            target: "socketioxide_session::store",
             session = entry.id.fingerprint(),
             error = %Causes(error),
             "the stored session can't be decoded"
@@ -281,6 +283,7 @@ fn install_good<T: Send + Sync + 'static>(
     state.loads.epoch = before.epoch;
     state.loads.failure = None;
     state.failing = None;
+    state.reported = Stopwatch::default();
     state.set_last_check(None);
     state.recheck = Instant::now() + core.config.recheck_delay();
     core.failed.remove(&entry.id);
@@ -338,6 +341,7 @@ pub(super) async fn check<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: 
     };
     if let Err(LoadError::Store(error)) = load(core, entry, after, None).await {
         tracing::warn!(
+            target: "socketioxide_session::store",
             session = entry.id.fingerprint(),
             error = %Causes(&error),
             "a live session could not be checked"

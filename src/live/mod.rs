@@ -29,6 +29,7 @@
 //! urgent check → `load` finds no session → `end::finish` marks it as ended and hands its sockets to
 //! `retire`, which takes them out of their rooms and disconnects each one.
 
+mod activity;
 mod config;
 mod core;
 mod end;
@@ -54,6 +55,7 @@ mod socket;
 mod state;
 mod throttle;
 mod timers;
+mod touch_every;
 mod turn;
 mod update;
 mod update_error;
@@ -66,5 +68,6 @@ pub use reason::EndReason;
 pub(crate) use retire::Disconnect;
 pub(crate) use sessions::{Attachment, LiveSessions, View};
 pub(crate) use socket::{LiveSocket, Presence, Seat};
+pub(crate) use touch_every::TouchEvery;
 pub use update_error::{TryUpdateError, UpdateError};
 pub(crate) use users::user_room;

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::entry::Entry;
-use crate::id::SessionId;
+use crate::{id::SessionId, observe::Gauge};
 
 /// Delay before the first retry of a deletion.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
@@ -40,6 +40,7 @@ struct Owed<T> {
     /// The timers by their time; the number tells those of the same time apart.
     timers: BTreeMap<Timer, SessionId>,
     last: u64,
+    number: Gauge,
 }
 
 type Timer = (Instant, u64);
@@ -59,6 +60,7 @@ impl<T> OwedDeletions<T> {
             by_id: HashMap::new(),
             timers: BTreeMap::new(),
             last: 0,
+            number: Gauge::pending_deletions(),
         }))
     }
 
@@ -81,7 +83,7 @@ impl<T> OwedDeletions<T> {
 
     /// Number of deletions that the store has not confirmed.
     pub(super) fn len(&self) -> usize {
-        self.ids().len()
+        self.0.lock().number.get()
     }
 
     /// Owes the deletion of this session, whose first attempt takes until `answered` at most. `false`
@@ -101,6 +103,8 @@ impl<T> OwedDeletions<T> {
             guarded: false,
         };
         old = owed.by_id.insert(entry.id.clone(), deletion);
+        let was_pending = old.as_ref().is_some_and(|old: &Deletion<T>| !old.guarded);
+        owed.number.add(usize::from(!was_pending));
         if let Some(timer) = old.as_ref().and_then(|old: &Deletion<T>| old.timer) {
             owed.timers.remove(&timer);
         }
@@ -110,6 +114,8 @@ impl<T> OwedDeletions<T> {
     /// The store has answered the deletion. Returns the entry, to be dropped without a lock.
     pub(super) fn confirmed(&self, id: &SessionId, guard: bool) -> Option<Arc<Entry<T>>> {
         let mut owed = self.0.lock();
+        let was_pending = owed.by_id.get(id).is_some_and(|deletion| !deletion.guarded);
+        owed.number.sub(usize::from(was_pending));
         if guard {
             owed.reschedule(id, Instant::now() + GUARD);
             owed.by_id.get_mut(id)?.guarded = true;
@@ -140,6 +146,7 @@ impl<T> OwedDeletions<T> {
         };
         deletion.guarded = false;
         deletion.delay = FIRST_DELAY;
+        owed.number.add(1);
         owed.reschedule(id, Instant::now());
         true
     }

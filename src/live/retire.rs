@@ -15,7 +15,10 @@ use super::{
     reason::EndReason,
     socket::{LiveSocket, Presence, Seat},
 };
-use crate::blocking::Blocking;
+use crate::{
+    blocking::Blocking,
+    observe::{self, Stopwatch},
+};
 
 /// Maximum number of calls of disconnect handlers and end hooks at the same time.
 const MAX_CALLS: usize = 64;
@@ -92,6 +95,8 @@ struct Retired {
     reason: Mutex<EndReason>,
     /// Another socket has the seat.
     succeeded: tokio::sync::Mutex<bool>,
+    /// Since the report that ended the session, if one did.
+    reported: Stopwatch,
 }
 
 impl Retiring {
@@ -115,12 +120,23 @@ impl Retiring {
         reason: EndReason,
         when: Disconnect,
     ) {
+        self.retire_reported(sockets, reason, when, Stopwatch::default());
+    }
+
+    /// As [`retire`](Self::retire), after a report of the store.
+    pub(super) fn retire_reported(
+        &self,
+        sockets: Vec<Arc<dyn LiveSocket>>,
+        reason: EndReason,
+        when: Disconnect,
+        reported: Stopwatch,
+    ) {
         if sockets.is_empty() {
             return;
         }
         let retired: Vec<_> = sockets
             .into_iter()
-            .filter_map(|socket| self.insert(socket, reason))
+            .filter_map(|socket| self.insert(socket, reason, reported))
             .collect();
         for socket in &retired {
             socket.leave_rooms();
@@ -157,7 +173,12 @@ impl Retiring {
     }
 
     /// Registers a socket; `None` when it is gone, or is retired already: then the newer reason counts.
-    fn insert(&self, socket: Arc<dyn LiveSocket>, reason: EndReason) -> Option<Arc<Retired>> {
+    fn insert(
+        &self,
+        socket: Arc<dyn LiveSocket>,
+        reason: EndReason,
+        reported: Stopwatch,
+    ) -> Option<Arc<Retired>> {
         if socket.presence() == Presence::Gone {
             socket.release();
             return None;
@@ -174,6 +195,7 @@ impl Retiring {
             seat,
             reason: Mutex::new(reason),
             succeeded: tokio::sync::Mutex::new(false),
+            reported,
         });
         all.push(retired.clone());
         Some(retired)
@@ -218,6 +240,7 @@ impl Retiring {
             tokio::time::sleep(delay.min(max)).await;
             delay = (delay * 2).min(MAX_DELAY);
         }
+        observe::disconnected(retired.reason.lock().as_str(), retired.reported);
         self.remove(&retired);
         retired.socket.release();
     }

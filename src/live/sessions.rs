@@ -9,13 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::{
+    activity,
     config::Config,
     core::Core,
     end,
     entry::Entry,
     load,
     load_error::LoadError,
-    queue::{Job, Lane},
     reason::EndReason,
     retire::Disconnect,
     rotate,
@@ -151,6 +151,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             attachment.socket.leave_rooms();
             return Err(LoadError::NotFound);
         }
+        self.used(&attachment.view());
         Ok(attachment)
     }
 
@@ -271,9 +272,11 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         T: Clone,
     {
         self.ensure_worker();
-        let (snapshot, value) = update::update(&self.0, &view.entry, &view.snapshot, f).await?;
+        let updated = update::update(&self.0, &view.entry, &view.snapshot, f).await?;
+        let (old, new) = (&updated.old.data, updated.new);
+        let snapshot = activity::data_changed(&self.0, &view.entry, old, new).await;
         let entry = view.entry.clone();
-        Ok((View { entry, snapshot }, value))
+        Ok((View { entry, snapshot }, updated.value))
     }
 
     pub(crate) async fn touch(
@@ -290,29 +293,15 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// The session is used: keeps it alive, if the bridge does that and it is time.
     pub(crate) fn used(&self, view: &View<T>) {
         self.ensure_worker();
-        let Some(every) = self.0.config.touch_every else {
-            return;
-        };
-        // The closure for the ttl is the application's, and runs without the lock.
-        let known = view.latest().snapshot;
-        let Some(deadline) = known.deadline else {
-            return;
-        };
-        let now = Instant::now();
-        let left = deadline.saturating_duration_since(now);
-        let ttl = self.0.config.ttl_of(&known.data);
-        let every = every.min(ttl / 2);
-        let mut state = view.entry.state();
-        let too_early = state.next_touch.is_some_and(|next| now < next);
-        if too_early || left + every > ttl {
-            return;
-        }
-        state.next_touch = Some(now + every);
-        self.0
-            .queue
-            .push(Lane::Write, Job::Touch(view.entry.clone()));
-        drop(state);
-        self.0.wake.notify_one();
+        activity::used(&self.0, &view.entry, &view.snapshot);
+    }
+
+    /// Minimum interval between two touches of this session because of activity; `None`: no such
+    /// touches.
+    pub(crate) fn touch_interval(&self, view: &View<T>) -> Option<Duration> {
+        let (config, known) = (&self.0.config, view.latest());
+        let touch = config.touch_every?;
+        Some(touch.interval(config.uncapped_ttl_of(&known.snapshot.data)))
     }
 
     pub(crate) async fn rotate(
@@ -323,7 +312,10 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     ) -> Result<View<T>, UpdateError> {
         self.ensure_worker();
         let rotated = rotate::rotate(&self.0, &view.entry, &view.snapshot, new, when).await?;
-        let (entry, snapshot) = rotated;
+        let (entry, mut snapshot) = rotated;
+        if self.0.config.ttl_of.is_some() {
+            snapshot = activity::renew(&self.0, &entry, snapshot).await;
+        }
         Ok(View { entry, snapshot })
     }
 

@@ -43,6 +43,7 @@ use super::{
     feed::Epoch, load_error::LoadError, reason::EndReason, snapshot::Snapshot, socket::LiveSocket,
     timers::Timer,
 };
+use crate::observe::Stopwatch;
 
 /// What this node knows of a session.
 pub(super) enum Known<T> {
@@ -122,6 +123,10 @@ pub(super) struct State<T, E> {
     pub(super) failing: Option<EndReason>,
     /// No touch because of activity before this time.
     pub(super) next_touch: Option<Instant>,
+    /// When being connected touches the session; only where that counts as activity.
+    pub(super) connected_touch: Option<Instant>,
+    /// Since the first report that no load has answered yet.
+    pub(super) reported: Stopwatch,
 }
 
 impl<T, E> State<T, E> {
@@ -144,6 +149,8 @@ impl<T, E> State<T, E> {
             recheck: Instant::now(),
             failing: None,
             next_touch: None,
+            connected_touch: None,
+            reported: Stopwatch::default(),
         }
     }
 

@@ -23,13 +23,20 @@ const MAX_PAUSE: Duration = Duration::from_millis(50);
 /// Timeout for an update: the wait in the queue, all store calls and all pauses.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What an update has replaced by what, and the value that it returned.
+pub(super) struct Updated<T, R> {
+    pub(super) old: Arc<Snapshot<T>>,
+    pub(super) new: Arc<Snapshot<T>>,
+    pub(super) value: R,
+}
+
 /// Replaces the data by what `f` makes of it, again and again until no other writer was faster.
 pub(super) async fn update<T, R, E>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     seen: &Arc<Snapshot<T>>,
     f: impl FnMut(&mut T) -> Result<R, E>,
-) -> Result<(Arc<Snapshot<T>>, R), TryUpdateError<E>>
+) -> Result<Updated<T, R>, TryUpdateError<E>>
 where
     T: Clone + Send + Sync + 'static,
 {
@@ -48,7 +55,7 @@ async fn update_in_turn<T, R, E>(
     seen: &Arc<Snapshot<T>>,
     mut f: impl FnMut(&mut T) -> Result<R, E>,
     contended: &mut bool,
-) -> Result<(Arc<Snapshot<T>>, R), TryUpdateError<E>>
+) -> Result<Updated<T, R>, TryUpdateError<E>>
 where
     T: Clone + Send + Sync + 'static,
 {
@@ -61,7 +68,11 @@ where
         match f(&mut data) {
             Ok(value) => {
                 if let Some(saved) = save(core, entry, &base, Arc::new(data)).await? {
-                    return Ok((saved, value));
+                    return Ok(Updated {
+                        old: base,
+                        new: saved,
+                        value,
+                    });
                 }
                 if *contended && let Some(pause) = pauses.next() {
                     tokio::time::sleep(pause).await;
@@ -157,7 +168,7 @@ pub(super) async fn touch<T: Send + Sync + 'static>(
 }
 
 /// The session lives until `deadline` at least.
-fn extend<T>(
+pub(super) fn extend<T>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,
     known: &Arc<Snapshot<T>>,

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    activity::{touch_used, used},
     core::Core,
     end::{delete, finish},
     entry::Entry,
@@ -25,10 +26,8 @@ use super::{
     socket::Presence,
     state::Queued,
     timers::Timer,
-    update::touch,
-    update_error::UpdateError,
 };
-use crate::{causes::Causes, id::SessionId, store::Change};
+use crate::{id::SessionId, observe, store::Change};
 
 /// Maximum number of concurrent store calls made by the worker.
 const MAX_CALLS: usize = 32;
@@ -206,6 +205,7 @@ fn reported<T>(core: &Core<T>, id: &SessionId) {
         core.wake.notify_one();
     }
     if let Some(entry) = core.find(id) {
+        entry.state().reported.ensure_started();
         core.invalidate(&entry);
     }
 }
@@ -213,7 +213,11 @@ fn reported<T>(core: &Core<T>, id: &SessionId) {
 fn feed_broke<T>(core: &Core<T>) {
     core.failed.clear();
     if core.feed.begin(false).reports() {
-        tracing::warn!("the session store can't report changes now");
+        observe::feed_lost();
+        tracing::warn!(
+            target: "socketioxide_session::feed",
+            "the session store can't report changes now"
+        );
     }
 }
 
@@ -222,7 +226,11 @@ fn feed_is_back<T>(core: &Core<T>) {
     let was_down = !core.feed.begin(true).reports();
     let sessions = check_all(core, Queued::Routine);
     if was_down {
-        tracing::info!(sessions, "the session store reports changes");
+        tracing::info!(
+            target: "socketioxide_session::feed",
+            sessions,
+            "the session store reports changes"
+        );
     }
 }
 
@@ -243,7 +251,7 @@ pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
 
 /// The timer of an entry is due: the session ends, or is loaded again.
 fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, timer: Timer) {
-    let ends = {
+    let (ends, connected) = {
         let mut state = entry.state();
         if state.timer != Some(timer) {
             return;
@@ -256,8 +264,10 @@ fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, ti
         let failing = state
             .failing
             .filter(|_| core.too_stale_at(&snapshot) <= now);
+        let touch_is_due = state.connected_touch.take_if(|at| *at <= now).is_some();
+        let connected = (touch_is_due && !state.sockets.list.is_empty()).then(|| snapshot.clone());
         let expired = state.last_check().is_some_and(|at| at <= now);
-        if expired {
+        let ends = if expired {
             Some(EndReason::Expired)
         } else if failing.is_some() {
             failing
@@ -271,11 +281,15 @@ fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, ti
             }
             core.schedule(entry, &mut state);
             None
-        }
+        };
+        (ends, connected)
     };
     match ends {
         Some(reason) => finish(core, entry, reason),
         None => sweep(core, entry),
+    }
+    if let Some(known) = connected {
+        used(core, entry, &known);
     }
 }
 
@@ -341,19 +355,6 @@ impl<T> Writing<T> {
 impl<T> Drop for Writing<T> {
     fn drop(&mut self) {
         self.0.writes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn touch_used<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>) {
-    let Some(known) = entry.snapshot() else {
-        return;
-    };
-    if let Err(UpdateError::Store(error)) = touch(core, entry, &known, None).await {
-        tracing::warn!(
-            session = entry.id.fingerprint(),
-            error = %Causes(&error),
-            "a used session could not be kept alive; its next use tries again"
-        );
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use http::HeaderValue;
+
 use super::{answer::Answer, layered::LayeredRequest};
 
 /// Held by the layer's future, then by the body of the answer. Its drop is the end of the answer.
@@ -14,6 +16,8 @@ trait Request: Send + Sync {
     fn answer(&self) -> &Answer;
     fn opens_bound_transport(&self) -> bool;
     fn opened(&self, sid: Option<&str>);
+    fn may_refresh(&self) -> bool;
+    fn refreshed_cookie(&self, is_unfit: &dyn Fn(&str) -> bool) -> Option<HeaderValue>;
 }
 
 impl<T: Send + Sync + 'static> Request for LayeredRequest<T> {
@@ -30,6 +34,14 @@ impl<T: Send + Sync + 'static> Request for LayeredRequest<T> {
             self.bridge.hint_transport(slot, sid);
         }
     }
+
+    fn may_refresh(&self) -> bool {
+        self.refreshing.is_some()
+    }
+
+    fn refreshed_cookie(&self, is_unfit: &dyn Fn(&str) -> bool) -> Option<HeaderValue> {
+        self.refreshing.as_ref()?.take(is_unfit)
+    }
 }
 
 impl InFlight {
@@ -45,6 +57,17 @@ impl InFlight {
     /// The answer names this `sid`, or none that can be read.
     pub(crate) fn opened(&self, sid: Option<&str>) {
         self.0.opened(sid);
+    }
+
+    /// Whether the layer refreshes a cookie.
+    pub(crate) fn may_refresh(&self) -> bool {
+        self.0.may_refresh()
+    }
+
+    /// The cookie to add to the answer, if one is due. `is_unfit` tells whether the answer can't take
+    /// the cookie of a name: it sets it itself, say.
+    pub(crate) fn refreshed_cookie(&self, is_unfit: &dyn Fn(&str) -> bool) -> Option<HeaderValue> {
+        self.0.refreshed_cookie(is_unfit)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 use http::request::Parts;
 use tokio::sync::OnceCell;
 
-use super::answer::Answer;
+use super::{
+    answer::Answer,
+    refresh::{CookieRefresh, Refreshing},
+};
 use crate::{
     bridge::SessionBridge, handshake::Handshake, id::SessionId, rejection::SessionRejection,
     session::Session, transport::TransportSlot,
@@ -24,6 +27,8 @@ pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
     /// Boxed, because most requests of transports never have one.
     session: OnceLock<Box<Resolved<T>>>,
     taken_for: TakenFor,
+    /// Boxed, because most layers refresh no cookie.
+    pub(super) refreshing: Option<Box<Refreshing<T>>>,
     pub(super) answer: Answer,
 }
 
@@ -46,12 +51,14 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
         bridge: SessionBridge<T>,
         parts: &mut Parts,
         taken_for: TakenFor,
+        refresh: Option<CookieRefresh>,
     ) -> Arc<Self> {
         let request = Arc::new(Self {
             bridge,
             outer: Self::innermost(parts).cloned(),
             session: OnceLock::new(),
             taken_for,
+            refreshing: refresh.map(|refresh| Box::new(Refreshing::new(refresh))),
             answer: Answer::default(),
         });
         parts.extensions.insert(request.clone());
@@ -82,9 +89,35 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
     }
 
     pub(crate) async fn session(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        let resolve = async || self.bridge.resolve(&Handshake::from_parts(parts)).await;
+        let resolve = async || {
+            let resolved = self.bridge.resolve(&Handshake::from_parts(parts)).await;
+            resolved.inspect(|session| self.resolved(parts, session))
+        };
         let session = self.session.get_or_init(Box::default);
         session.get_or_init(resolve).await.clone()
+    }
+
+    /// The request resolved this session.
+    pub(crate) fn resolved(&self, parts: &Parts, session: &Session<T>) {
+        if let Some(refreshing) = &self.refreshing {
+            refreshing.resolved(parts, session);
+        }
+    }
+
+    /// Whether the session of a request that opens a transport is to be looked up, because its cookie
+    /// may be due for a refresh.
+    pub(crate) fn may_refresh(&self, parts: &Parts) -> bool {
+        let refreshing = self.refreshing.as_ref();
+        refreshing.is_some_and(|refreshing| refreshing.refresh.may_be_due(parts))
+    }
+
+    /// Looks up the session of a request that opens a transport. What is wrong with it is found, and
+    /// reported, when the client connects.
+    pub(crate) async fn look_up_opening(&self, parts: &Parts) {
+        let handshake = Handshake::from_parts(parts).as_opening();
+        if let Ok(session) = self.bridge.find(&handshake).await {
+            self.resolved(parts, &session);
+        }
     }
 
     /// Resolves when the body of this request's answer was sent completely or dropped, or when there

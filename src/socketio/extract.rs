@@ -92,6 +92,12 @@ fn live_session<A: Adapter, T: Send + Sync + 'static>(
     Ok(Some(session))
 }
 
+/// The socket is used in the name of its session, if it has one that has not ended.
+pub(super) fn count_use<A: Adapter, T: Send + Sync + 'static>(socket: &Arc<Socket<A>>) {
+    // What fails here is logged, and the handler itself decides what follows.
+    let _ = live_session::<A, T>(socket);
+}
+
 /// The session that a socket had: a disconnect handler cleans up after a session that has ended, too.
 fn last_session<A: Adapter, T: Send + Sync + 'static>(
     socket: &Arc<Socket<A>>,

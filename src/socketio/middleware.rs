@@ -15,6 +15,7 @@ use socketioxide::{
     socket::Socket,
 };
 use socketioxide_core::Value;
+use tracing::Instrument as _;
 
 use super::{
     attached::Attached,
@@ -24,6 +25,7 @@ use crate::{
     bridge::SessionBridge,
     handshake::{AuthPayload, Handshake},
     live::{Attachment, EndReason},
+    observe::{self, Stopwatch},
     rejection::SessionRejection,
     request::LayeredRequest,
 };
@@ -212,8 +214,25 @@ where
         socket: Arc<Socket<A>>,
         auth: &'a Option<Value>,
     ) -> MiddlewareResult {
+        let span = observe::admission_span(socket.ns());
+        self.decide(&socket, auth).instrument(span).await
+    }
+}
+
+impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
+    /// Admits the socket, or returns the code for its client.
+    #[allow(clippy::ref_option, reason = "this is how socketioxide hands it to us")]
+    async fn decide<A: Adapter>(
+        &self,
+        socket: &Arc<Socket<A>>,
+        auth: &Option<Value>,
+    ) -> MiddlewareResult
+    where
+        H: EndHookFor<A>,
+    {
+        let began = Stopwatch::start();
         let decode = || {
-            Data::from_connect_parts(&socket, auth)
+            Data::from_connect_parts(socket, auth)
                 .ok()
                 .map(|Data(fields)| fields)
         };
@@ -224,7 +243,7 @@ where
         let handshake = Handshake::from_parts(socket.req_parts())
             .with_namespace(socket.ns())
             .with_auth(&payload);
-        match admit(&self.bridge, &socket, &handshake, self.on_end.hook()).await {
+        match admit(&self.bridge, socket, &handshake, self.on_end.hook()).await {
             Ok(attachment) => {
                 // Should the session have ended by now, its socket is retired already, and the extractors
                 // of the connect handler find the end.
@@ -232,19 +251,22 @@ where
                     attachment.socket().leave_rooms();
                 }
                 let attachment = Arc::new(attachment);
-                attach(&socket, |earlier| Attached::Session {
+                attach(socket, |earlier| Attached::Session {
                     attachment,
                     earlier,
                 });
+                observe::admitted("session", began);
                 Ok(())
             }
             Err(rejection) if self.admits_without_session(&rejection, &handshake) => {
                 self.bridge.note_anonymous(&rejection, &handshake);
-                attach::<A, T>(&socket, |earlier| Attached::Anonymous { earlier });
+                attach::<A, T>(socket, |earlier| Attached::Anonymous { earlier });
+                observe::admitted("anonymous", began);
                 Ok(())
             }
             Err(rejection) => {
                 self.bridge.report(&rejection, &handshake);
+                observe::not_admitted(began);
                 Err(Box::new(rejection.code()))
             }
         }

@@ -7,11 +7,13 @@
 //! 3. What a middleware returns as an error goes to the unauthenticated client verbatim, so it is one
 //!    of the five constant codes.
 
+mod active;
 mod attached;
 mod extract;
 mod middleware;
 mod socket;
 
+pub use active::{Active, ByActivity, active};
 use attached::Attached;
 pub use extract::SocketSessionError;
 pub use middleware::{BySession, NoHook, OnEnd, SessionMiddleware};

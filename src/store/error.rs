@@ -105,3 +105,26 @@ pub enum StoreErrorKind {
     /// Anything else.
     Other,
 }
+
+impl StoreErrorKind {
+    /// The kind as a word for metrics and audit logs: `timeout`, `unavailable`, `decode`, `encode`,
+    /// `too-large`, `unsupported` or `other`.
+    ///
+    /// ```
+    /// use socketioxide_session::store::StoreErrorKind;
+    ///
+    /// assert_eq!(StoreErrorKind::TooLarge.as_str(), "too-large");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Decode => "decode",
+            Self::Encode => "encode",
+            Self::TooLarge => "too-large",
+            Self::Unsupported => "unsupported",
+            Self::Other => "other",
+        }
+    }
+}

@@ -8,7 +8,10 @@ use super::{
     Capabilities, Changes, Created, IndexedSession, MAX_USER_ID, Record, Revision, Saved,
     SessionStore, StoreError, StoreErrorKind,
 };
-use crate::id::SessionId;
+use crate::{
+    id::SessionId,
+    observe::{self, StoreCall},
+};
 
 /// Calls a user's store so that each call ends within the timeout, and a panic is an error.
 pub(crate) struct GuardedStore<T> {
@@ -50,12 +53,14 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         ttl: Duration,
     ) -> Result<Created, StoreError> {
         self.check_user(data)?;
-        self.guard(async { self.store.create(id, data, ttl).await })
+        self.guard("create", async { self.store.create(id, data, ttl).await })
             .await
     }
 
     pub(crate) async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let record = self.guard(async { self.store.load(id).await }).await?;
+        let record = self
+            .guard("load", async { self.store.load(id).await })
+            .await?;
         // A record that is still there when its time has come is no session.
         Ok(record.filter(|record| record.ttl != Some(Duration::ZERO)))
     }
@@ -67,8 +72,12 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
         self.check_user(data)?;
-        self.guard(async { self.store.save(id, data, expected).await })
-            .await
+        let call = async { self.store.save(id, data, expected).await };
+        let saved = self.guard("save", call).await?;
+        if saved == Saved::Conflict {
+            observe::conflict();
+        }
+        Ok(saved)
     }
 
     pub(crate) async fn touch(
@@ -77,8 +86,19 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         data: &T,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        self.guard(async { self.store.touch(id, data, ttl).await })
+        self.guard("touch", async { self.store.touch(id, data, ttl).await })
             .await
+    }
+
+    pub(crate) async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &T,
+        ttl: Duration,
+        interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        let call = async { self.store.keep_alive(id, data, ttl, interval).await };
+        self.guard("touch", call).await
     }
 
     pub(crate) async fn rename(
@@ -86,21 +106,24 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         old: &SessionId,
         new: &SessionId,
     ) -> Result<bool, StoreError> {
-        self.guard(async { self.store.rename(old, new).await })
+        self.guard("rename", async { self.store.rename(old, new).await })
             .await
     }
 
     pub(crate) async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.guard(async { self.store.delete(id).await }).await
-    }
-
-    pub(crate) async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
-        self.guard(async { self.store.mark_replaced(id).await })
+        self.guard("delete", async { self.store.delete(id).await })
             .await
     }
 
+    pub(crate) async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.guard("mark_replaced", async {
+            self.store.mark_replaced(id).await
+        })
+        .await
+    }
+
     pub(crate) async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.guard(async { self.store.was_replaced(id).await })
+        self.guard("was_replaced", async { self.store.was_replaced(id).await })
             .await
     }
 
@@ -108,8 +131,10 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         &self,
         user: &str,
     ) -> Result<Vec<IndexedSession>, StoreError> {
-        self.guard(async { self.store.sessions_of_user(user).await })
-            .await
+        self.guard("sessions_of_user", async {
+            self.store.sessions_of_user(user).await
+        })
+        .await
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
@@ -127,13 +152,20 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
 
     async fn guard<R>(
         &self,
+        name: &'static str,
         call: impl Future<Output = Result<R, StoreError>>,
     ) -> Result<R, StoreError> {
+        let observed = StoreCall::begin(name);
         let caught = AssertUnwindSafe(call).catch_unwind();
-        match tokio::time::timeout(self.timeout, caught).await {
+        let result = match tokio::time::timeout(self.timeout, caught).await {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(StoreError::panicked("the session store")),
             Err(_elapsed) => Err(StoreErrorKind::Timeout.into()),
-        }
+        };
+        observed.end(match &result {
+            Ok(_) => "ok",
+            Err(error) => error.kind().as_str(),
+        });
+        result
     }
 }

@@ -121,6 +121,27 @@ pub trait SessionStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<bool, StoreError>;
 
+    /// Lets a session expire after `ttl` from now, as [`touch`](Self::touch) does, unless it lives for
+    /// longer than `ttl` less `interval` already: then another node has touched it within the
+    /// interval. So a session that is used on many nodes is touched once per interval. Returns the
+    /// lifetime that is left, at least; `None` when the session does not exist.
+    ///
+    /// By default, it touches in any case. Override it where several nodes share the store.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+        _interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        let exists = self.touch(id, data, ttl).await?;
+        Ok(exists.then_some(ttl))
+    }
+
     /// Gives a session another id, with its data and its time of expiry. At every moment the
     /// session is to be found under one of the two at least, and in the end under the new one alone; a
     /// concurrent save is either in what was renamed, or finds the session [`Gone`](Saved::Gone). `false` when there is no session `old`.
@@ -232,6 +253,16 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         ttl: Duration,
     ) -> Result<bool, StoreError> {
         (**self).touch(id, data, ttl).await
+    }
+
+    async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &Self::Data,
+        ttl: Duration,
+        interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        (**self).keep_alive(id, data, ttl, interval).await
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {

@@ -38,7 +38,7 @@ pub enum Call {
     Load,
     /// [`SessionStore::save`]
     Save,
-    /// [`SessionStore::touch`]
+    /// [`SessionStore::touch`] or [`SessionStore::keep_alive`]
     Touch,
     /// [`SessionStore::rename`]
     Rename,
@@ -275,6 +275,17 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         ttl: Duration,
     ) -> Result<bool, StoreError> {
         let happens = self.store.touch(id, data, ttl);
+        self.faults.apply(Call::Touch, happens).await
+    }
+
+    async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &S::Data,
+        ttl: Duration,
+        interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        let happens = self.store.keep_alive(id, data, ttl, interval);
         self.faults.apply(Call::Touch, happens).await
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::id::SessionId;
+use crate::{id::SessionId, observe::Gauge};
 
 pub(super) type Sid = Arc<str>;
 
@@ -17,12 +17,11 @@ const MAX_IDS: usize = 16;
 ///
 /// Invariant: `sids` lists a `sid` under an id exactly if the binding of that `sid` accepts the id,
 /// and `bound` is the number of bindings with at least one id.
-#[derive(Default)]
 pub(super) struct Table {
     bindings: HashMap<Sid, Binding>,
     /// The transports that accept an id, so that replacing an id does not look at all transports.
     sids: HashMap<SessionId, HashSet<Sid>>,
-    bound: usize,
+    bound: Gauge,
     next_number: u64,
 }
 
@@ -46,6 +45,17 @@ struct Accepted {
     origin: usize,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            bindings: HashMap::new(),
+            sids: HashMap::new(),
+            bound: Gauge::bound_transports(),
+            next_number: 0,
+        }
+    }
+}
+
 impl Table {
     /// Binds the transport, in the place of a binding that another slot has for it.
     pub(super) fn bind(&mut self, sid: &str, ids: Vec<SessionId>) -> Held {
@@ -60,7 +70,7 @@ impl Table {
                 accepted.push(Accepted { id, origin });
             }
         }
-        self.bound += usize::from(!accepted.is_empty());
+        self.bound.add(usize::from(!accepted.is_empty()));
         let binding = Binding {
             number,
             accepted,
@@ -144,14 +154,14 @@ impl Table {
     }
 
     pub(super) fn bound(&self) -> usize {
-        self.bound
+        self.bound.get()
     }
 
     fn remove(&mut self, sid: &str) {
         let Some((sid, binding)) = self.bindings.remove_entry(sid) else {
             return;
         };
-        self.bound -= usize::from(!binding.accepted.is_empty());
+        self.bound.sub(usize::from(!binding.accepted.is_empty()));
         for accepted in &binding.accepted {
             self.unindex(&accepted.id, &sid);
         }
@@ -281,11 +291,11 @@ mod tests {
             assert_eq!(self.sids.values().map(HashSet::len).sum::<usize>(), pairs);
             assert!(self.sids.values().all(|sids| !sids.is_empty()));
             let bound = self.bindings.values().filter(|b| !b.accepted.is_empty());
-            assert_eq!(self.bound, bound.count());
+            assert_eq!(self.bound(), bound.count());
         }
 
         pub(in super::super) fn is_empty(&self) -> bool {
-            self.bindings.is_empty() && self.sids.is_empty() && self.bound == 0
+            self.bindings.is_empty() && self.sids.is_empty() && self.bound() == 0
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::match_bool, reason = "both sides of a choice, side by side")]
 
+mod activity;
 mod auth_payload;
 mod between;
 mod binding;
@@ -18,10 +19,13 @@ mod interop_tower_sessions;
 mod live;
 mod logged_in_socket;
 mod mounting;
+mod operation;
 mod origin;
 mod push;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_activity;
 #[cfg(feature = "redis")]
 mod redis_adapter;
 #[cfg(feature = "redis")]
@@ -30,6 +34,7 @@ mod redis_deployments;
 mod redis_nodes;
 #[cfg(feature = "redis")]
 mod redis_refusals;
+mod refresh_cookie;
 mod soak;
 mod store_faults;
 mod support;

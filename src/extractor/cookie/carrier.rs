@@ -146,6 +146,11 @@ impl CookieCarrier {
         removals.map(|cookie| header(&cookie)).collect()
     }
 
+    /// How long a browser keeps the cookie.
+    pub(crate) fn max_age(&self) -> Option<std::time::Duration> {
+        self.attributes.max_age?.try_into().ok()
+    }
+
     pub(crate) fn set_origin_policy(&mut self, policy: OriginPolicy) {
         self.origin = policy;
     }

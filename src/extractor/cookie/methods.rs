@@ -245,6 +245,20 @@ macro_rules! cookie_methods {
                 self.carrier.removal_headers()
             }
         }
+
+        impl $crate::extractor::SessionCookie for $kind {
+            fn name(&self) -> &str {
+                self.carrier.name()
+            }
+
+            fn max_age(&self) -> Option<std::time::Duration> {
+                self.carrier.max_age()
+            }
+
+            fn issue_header(&self, id: &$crate::SessionId) -> ::http::HeaderValue {
+                $crate::extractor::cookie::carrier::header(&self.issue(id))
+            }
+        }
     };
 }
 

@@ -11,9 +11,11 @@ pub(crate) mod attributes;
 pub(crate) mod carrier;
 mod error;
 mod methods;
+mod session_cookie;
 mod signed;
 
 pub use error::CookieConfigError;
+pub use session_cookie::SessionCookie;
 pub use signed::SignedCookie;
 
 pub(crate) use carrier::CookieCarrier;

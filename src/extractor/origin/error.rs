@@ -44,6 +44,23 @@ pub enum ForbiddenReason {
     Other,
 }
 
+impl ForbiddenReason {
+    /// The reason as a word for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ForeignOrigin => "foreign-origin",
+            Self::InsecureOrigin => "insecure-origin",
+            Self::NullOrigin => "null-origin",
+            Self::LocalFile => "local-file",
+            Self::SeveralOrigins => "several-origins",
+            Self::MalformedOrigin => "malformed-origin",
+            Self::CrossSite => "cross-site",
+            Self::SameSiteWithoutOrigin => "same-site-without-origin",
+            Self::Other => "extractor",
+        }
+    }
+}
+
 /// The text given to [`OriginPolicy::allow_origin`](super::OriginPolicy::allow_origin) can't be
 /// allowed.
 ///

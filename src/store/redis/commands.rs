@@ -35,6 +35,13 @@ const TOUCH: &str = "
 
 /// The reply of [`SAVE`] while the session is being renamed.
 const FENCED: i64 = 3;
+/// As [`TOUCH`], unless more is left than the second argument. Replies with the lifetime that is left
+/// (-1: it never expires, -2: it does not exist).
+const KEEP_ALIVE: &str = "
+    local left = redis.call('PTTL', KEYS[1])
+    if left < 0 or left > tonumber(ARGV[2]) then return left end
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])
+    return tonumber(ARGV[1])";
 
 const RENAME: &str = "
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -115,6 +122,19 @@ pub(super) async fn touch_by(
     let args = vec![millis(ttl), millis(MAX_TTL)];
     let touched = driver.eval(script, &[key], args).await?;
     Ok(touched.integer() == 1)
+}
+
+/// The life that is left; `None` when there is no such key.
+pub(super) async fn keep_alive(
+    driver: &dyn Driver,
+    key: &str,
+    ttl: Duration,
+    interval: Duration,
+) -> Result<Option<Duration>, DriverError> {
+    let millis = |ttl: Duration| ttl.min(MAX_TTL).as_millis().max(1).to_string().into();
+    let args = vec![millis(ttl), millis(ttl.saturating_sub(interval))];
+    let left = driver.eval(KEEP_ALIVE, &[key], args).await?.integer();
+    Ok((left != NO_KEY).then(|| life(left).unwrap_or(Duration::MAX)))
 }
 
 /// Renames on one server.

@@ -271,6 +271,22 @@ where
         touched.map_err(failed)
     }
 
+    async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &T,
+        ttl: Duration,
+        interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        if let Touch::Script { .. } = self.codec().touch() {
+            let exists = self.touch(id, data, ttl).await?;
+            return Ok(exists.then_some(ttl));
+        }
+        let (driver, _permit) = self.connections.next()?;
+        let left = commands::keep_alive(&**driver, &self.key(id), ttl, interval).await;
+        left.map_err(failed)
+    }
+
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
         let (driver, _permit) = self.connections.next()?;
         let (old, new) = (self.key(old), self.key(new));

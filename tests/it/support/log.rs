@@ -48,6 +48,18 @@ fn buffer() -> &'static Buffer {
     })
 }
 
+/// Writes to the log of a test when spans close, too, with another filter.
+pub(crate) fn with_spans(log: &OwnLog, filter: &str) -> tracing::subscriber::DefaultGuard {
+    let writer = log.buffer.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_default(subscriber)
+}
+
 /// The log of one test alone, whose server runs on the thread of the test.
 pub(crate) struct OwnLog {
     buffer: Buffer,

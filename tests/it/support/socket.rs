@@ -161,6 +161,15 @@ impl Client {
         self.send(&format!("42{prefix}7[\"{event}\"]")).await;
     }
 
+    /// Waits until the server has closed the transport.
+    pub(crate) async fn closed(&mut self) {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(_) = message {
+                break;
+            }
+        }
+    }
+
     pub(crate) async fn close(mut self) {
         let _ = self.socket.close(None).await;
     }

@@ -1,0 +1,22 @@
+//! The span around the admission of a socket.
+
+use tracing::{Span, field::Empty};
+
+const TARGET: &str = "socketioxide_session::admission";
+const NAME: &str = "admission";
+
+/// The span around the admission of a socket to a namespace.
+pub(crate) fn admission_span(namespace: &str) -> Span {
+    tracing::debug_span!(target: TARGET, NAME, namespace, session = Empty)
+}
+
+/// The client that is being admitted has an authentic id. Its fingerprint is computed only if the
+/// span of the admission is enabled.
+pub(crate) fn identified(fingerprint: impl FnOnce() -> String) {
+    let span = Span::current();
+    let is_ours =
+        |metadata: &tracing::Metadata<'_>| metadata.name() == NAME && metadata.target() == TARGET;
+    if span.metadata().is_some_and(is_ours) {
+        span.record("session", fingerprint());
+    }
+}

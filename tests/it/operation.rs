@@ -1,0 +1,170 @@
+//! What operators rely on: spans, the end of the process, and a store that is away.
+
+use std::time::Duration;
+
+use socketioxide_session::{
+    store::StoreErrorKind,
+    testing::{Call, Fault},
+};
+
+use crate::support::{
+    log::{OwnLog, with_spans},
+    server::{Server, Setup},
+    soon, until,
+};
+
+// --- Spans --------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn an_admission_has_a_span_with_namespace_and_fingerprint() {
+    let log = OwnLog::begin();
+    let _spans = with_spans(&log, "socketioxide_session=debug");
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let mut tab = server.connected(&ann).await;
+    tab.connect("/admin").await;
+    let mut stranger = server.client(&[]).await;
+    stranger.refused("/", "").await;
+    let text = log.text();
+    let fingerprint = ann.id().fingerprint();
+    let line = |namespace: &str| {
+        format!(
+            "admission{{namespace=\"{namespace}\" session=\"{fingerprint}\"}}: \
+             socketioxide_session::admission: close"
+        )
+    };
+    for namespace in ["/", "/admin"] {
+        assert!(text.contains(&line(namespace)), "{text}");
+    }
+    // What is logged meanwhile is within the span, and its fields are those of the guide.
+    let rejection = text
+        .lines()
+        .find(|line| line.contains("session rejected"))
+        .unwrap();
+    for part in [
+        "admission{namespace=\"/\"}",
+        "socketioxide_session::rejection",
+        "code=\"NO_COOKIE\"",
+        "reason=\"no-cookie\"",
+        "namespace=\"/\"",
+    ] {
+        assert!(rejection.contains(part), "{part} in {rejection}");
+    }
+    for secret in [ann.id().expose(), &*server.pair(&ann), &*tab.sid] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_is_off_records_nothing_in_the_span_around() {
+    let log = OwnLog::begin();
+    let _spans = with_spans(&log, "application=debug,socketioxide_session=info");
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    let span = tracing::debug_span!(target: "application", "own", session = tracing::field::Empty);
+    let entered = span.enter();
+    let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
+    tab.connect("/").await;
+    drop(entered);
+    assert!(!log.text().contains(&ann.id().fingerprint()));
+}
+
+// --- Shutdown -----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_shutdown_writes_what_is_owed_and_the_clients_come_back_elsewhere() {
+    let setup = || {
+        Setup::new().bridge(|bridge| {
+            bridge
+                .ttl(Duration::from_mins(60))
+                .touch_on_activity(Duration::from_mins(1))
+        })
+    };
+    let server = setup().start().await;
+    let user = server.login("Ann").await.data().clone();
+    let ann = server
+        .sessions
+        .create_for(user, Duration::from_mins(30))
+        .await
+        .unwrap();
+    let bob = server.login("Bob").await;
+    server
+        .faults
+        .on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
+    assert!(bob.end().await.is_err());
+    assert_eq!(server.sessions.pending_deletions(), 1);
+    server.faults.clear();
+    // A use whose touch is owed.
+    let mut tab = server.connected(&ann).await;
+    let within = Duration::from_secs(5);
+    assert_eq!(server.sessions.shutdown(within).await, 0);
+    assert_eq!(server.sessions.pending_deletions(), 0);
+    assert_eq!(server.faults.calls(Call::Touch), 1);
+    let mut late = server.client(&[("cookie", &server.pair(&ann))]).await;
+    assert_eq!(
+        late.refused("/", "").await,
+        r#"44{"message":"STORE_ERROR"}"#
+    );
+    // The sockets that are here go on until the server is closed.
+    assert!(tab.ask("/", "whoami").await.contains("Ann"));
+    server.io.close().await;
+    soon("the transport is closed", tab.closed()).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_returns_and_logs_what_is_left() {
+    let log = OwnLog::begin();
+    let server = Server::start().await;
+    let ann = server.login("Ann").await;
+    server.faults.on(Call::Delete, Fault::Hang);
+    let end = tokio::spawn({
+        let ann = ann.clone();
+        async move { ann.end().await }
+    });
+    until("the deletion is owed", || {
+        server.sessions.pending_deletions() == 1
+    })
+    .await;
+    let left = server.sessions.shutdown(Duration::from_millis(50)).await;
+    assert_eq!(left, 1);
+    assert_eq!(log.count("ended sessions are not deleted at shutdown"), 1);
+    end.abort();
+}
+
+// --- The store is away --------------------------------------------------------------------------
+
+#[tokio::test]
+async fn after_store_unreachable_the_page_connects_again_on_its_transport() {
+    let setup = Setup::new().say_why().bridge(|bridge| {
+        bridge
+            .revalidate_every(Duration::from_millis(50))
+            .max_stale(Duration::from_millis(300))
+    });
+    let server = setup.start().await;
+    let ann = server.login("Ann").await;
+    let mut tab = server.connected(&ann).await;
+    server
+        .faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
+    assert_eq!(
+        tab.frame_of("42").await,
+        r#"42["ended","store-unreachable"]"#
+    );
+    // It is a disconnect of the namespace: the transport stays open.
+    assert_eq!(tab.frame().await, "41");
+    assert_eq!(tab.refused("/", "").await, r#"44{"message":"STORE_ERROR"}"#);
+    server.faults.clear();
+    soon("it is admitted again", async {
+        loop {
+            let answer = tab.refused("/", "").await;
+            if answer.starts_with("40{") {
+                break;
+            }
+            assert_eq!(answer, r#"44{"message":"STORE_ERROR"}"#);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    tab.frame_of("42[\"session\"").await;
+    assert!(tab.ask("/", "whoami").await.contains("Ann"));
+}

@@ -1,0 +1,217 @@
+//! The metrics, as Prometheus scrapes them after real sockets did things. One process has one
+//! recorder, so this is a test binary of its own.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::match_bool, reason = "both sides of a choice, side by side")]
+
+mod recorder;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the integration tests"
+)]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+use recorder::Scrape;
+use socketioxide_session::{
+    Session,
+    store::{Change, StoreErrorKind},
+    testing::{Call, Fault},
+};
+use support::{
+    polling::Polling,
+    server::{Server, Setup, User},
+    until,
+};
+
+const GUIDE: &str = include_str!("../../src/docs/operation.md");
+const MAX_EMISSIONS: usize = 8;
+
+#[tokio::test]
+async fn what_sockets_do_is_scraped() {
+    // The bridge is built before there is a recorder.
+    let server = Setup::new().say_why().start().await;
+    let scrape = Scrape::install();
+    admissions(&server, &scrape).await;
+    polling(&server, &scrape).await;
+    an_end_is_reported(&server, &scrape).await;
+    a_conflict(&server, &scrape).await;
+    a_deletion_is_owed(&server, &scrape).await;
+    a_feed_breaks(&server, &scrape).await;
+    two_bridges_share_a_gauge(&server, &scrape).await;
+    for name in documented() {
+        assert!(
+            scrape.text().contains(&format!("\n{name}")),
+            "{name} was not emitted"
+        );
+    }
+    let text = scrape.text();
+    let emitted = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in emitted.filter_map(|line| line.split(' ').next()) {
+        assert!(
+            documented().contains(&name.to_owned()),
+            "{name} is not documented"
+        );
+    }
+    assert!(!text.contains("namespace"), "{text}");
+}
+
+/// The names in the table of the guide.
+fn documented() -> Vec<String> {
+    let rows = GUIDE
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `socketio_session_"));
+    let names: Vec<_> = rows
+        .filter_map(|row| row.split('`').next())
+        .map(|name| format!("socketio_session_{name}"))
+        .collect();
+    assert_eq!(names.len(), 13);
+    names
+}
+
+async fn admissions(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
+    let before = scrape.emissions();
+    tab.connect("/").await;
+    // The call of the store that loads the session is among them.
+    let emissions = scrape.emissions() - before;
+    assert!(
+        (4..=MAX_EMISSIONS).contains(&emissions),
+        "{emissions} emissions"
+    );
+    assert_eq!(scrape.value(r#"admissions_total{kind="session"}"#), 1);
+    assert_eq!(
+        scrape.value(r#"store_calls_total{call="load",outcome="ok"}"#),
+        1
+    );
+    assert_eq!(scrape.value(r#"store_call_seconds_count{call="load"}"#), 1);
+    assert_eq!(
+        scrape.value(r#"admission_seconds_count{outcome="session"}"#),
+        1
+    );
+    assert_eq!(
+        (scrape.value("live_sessions"), scrape.value("live_sockets")),
+        (1, 1)
+    );
+
+    tab.connect("/admin").await;
+    assert_eq!(
+        (scrape.value("live_sessions"), scrape.value("live_sockets")),
+        (1, 2)
+    );
+    let mut guest = server.client(&[]).await;
+    guest.connect("/lobby").await;
+    assert_eq!(scrape.value(r#"admissions_total{kind="anonymous"}"#), 1);
+    let refused = guest.refused("/", "").await;
+    assert_eq!(refused, r#"44{"message":"NO_COOKIE"}"#);
+    let no_cookie = r#"rejections_total{code="NO_COOKIE",reason="no-cookie"}"#;
+    assert_eq!(scrape.value(no_cookie), 1);
+    let mut forged = server.client(&[("cookie", "sid=forged")]).await;
+    forged.refused("/", "").await;
+    let malformed = r#"rejections_total{code="NO_SESSION",reason="malformed"}"#;
+    assert_eq!(scrape.value(malformed), 1);
+    assert_eq!(
+        scrape.value(r#"admission_seconds_count{outcome="rejected"}"#),
+        2
+    );
+
+    tab.close().await;
+    until("nothing is live", || {
+        (scrape.value("live_sessions"), scrape.value("live_sockets")) == (0, 0)
+    })
+    .await;
+}
+
+async fn polling(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let before = scrape.emissions();
+    let pair = server.pair(&ann);
+    let fields: [(&str, &[u8]); 1] = [("cookie", pair.as_bytes())];
+    let mut tab = Polling::open(server.http().await, "", &fields).await;
+    tab.post("40").await;
+    tab.packet_of("42").await;
+    let emissions = scrape.emissions() - before;
+    assert!(
+        (5..=MAX_EMISSIONS).contains(&emissions),
+        "{emissions} emissions"
+    );
+    assert_eq!(scrape.value("bound_transports"), 1);
+    tab.post("1").await;
+    until("the transport is closed", || {
+        scrape.value("bound_transports") == 0
+    })
+    .await;
+}
+
+async fn an_end_is_reported(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let mut tab = server.connected(&ann).await;
+    server.store.delete(ann.id()).await.unwrap();
+    assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
+    assert_eq!(tab.frame().await, "41");
+    let disconnects = r#"report_to_disconnect_seconds_count{reason="deleted"}"#;
+    until("the disconnect is measured", || {
+        scrape.value(disconnects) == 1
+    })
+    .await;
+    assert_eq!(scrape.value(r#"ends_total{reason="deleted"}"#), 1);
+    // An end of this node's own is no report.
+    let bob = server.login("Bob").await;
+    let mut tab = server.connected(&bob).await;
+    bob.end().await.unwrap();
+    assert_eq!(tab.frame_of("41").await, "41");
+    server.assert_empty().await;
+    assert_eq!(scrape.value(r#"ends_total{reason="deleted"}"#), 2);
+    assert_eq!(scrape.value(disconnects), 1);
+}
+
+async fn a_conflict(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let stored = server.store.load(ann.id()).await.unwrap().unwrap();
+    let other = User {
+        visits: 7,
+        ..ann.data().clone()
+    };
+    let saved = server.store.save(ann.id(), &other, &stored.revision).await;
+    assert!(saved.is_ok());
+    let updated = ann.update(|user| user.visits += 1).await.unwrap();
+    assert_eq!(updated.data().visits, 8);
+    assert_eq!(scrape.value("conflicts_total"), 1);
+}
+
+async fn a_deletion_is_owed(server: &Server, scrape: &Scrape) {
+    let ann: Session<User> = server.login("Ann").await;
+    server
+        .faults
+        .on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
+    assert!(ann.end().await.is_err());
+    assert_eq!(scrape.value("pending_deletions"), 1);
+    let failed = r#"store_calls_total{call="delete",outcome="unavailable"}"#;
+    assert!(scrape.value(failed) >= 1);
+    server.faults.clear();
+    until("it is deleted", || scrape.value("pending_deletions") == 0).await;
+}
+
+async fn a_feed_breaks(server: &Server, scrape: &Scrape) {
+    server.faults.report(&Change::Disconnected);
+    until("the loss is counted", || {
+        scrape.value("feed_losses_total") == 1
+    })
+    .await;
+    server.faults.report(&Change::Resync);
+}
+
+async fn two_bridges_share_a_gauge(server: &Server, scrape: &Scrape) {
+    let other = Server::start().await;
+    let (ann, bob) = (server.login("Ann").await, other.login("Bob").await);
+    let (here, there) = (server.connected(&ann).await, other.connected(&bob).await);
+    assert_eq!(
+        (scrape.value("live_sessions"), scrape.value("live_sockets")),
+        (2, 2)
+    );
+    here.close().await;
+    there.close().await;
+    until("nothing is live", || scrape.value("live_sockets") == 0).await;
+}
