@@ -104,6 +104,8 @@ install_packages
 cargo_tool cargo-hack
 cargo_tool cargo-fuzz
 (cd tests/e2e && npm ci --no-audit --no-fund)
+# The tests run the modules of the example.
+(cd examples/express && npm ci --no-audit --no-fund)
 if $all; then
     [ -x "$python/bin/python" ] || python3 -m venv "$python"
     "$python/bin/python" -m pip install -q --disable-pip-version-check -r tests/e2e/requirements.txt
@@ -158,6 +160,10 @@ if $all; then
     step "the Rust client"
     cargo build --locked --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir "$target/rust_client"
     (cd tests/e2e && npm run test:rust)
+
+    step "Express 4 and connect-redis 8"
+    (cd tests/e2e/express/4 && npm ci --no-audit --no-fund)
+    (cd tests/e2e && EXPRESS_MODULES=$PWD/express/4 node --test express.test.mjs)
 
     step "browser"
     (cd tests/e2e && npm run test:browser)

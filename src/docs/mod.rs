@@ -6,6 +6,10 @@ pub mod clients {}
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}
 
+#[cfg(feature = "redis")]
+#[doc = include_str!("express.md")]
+pub mod express {}
+
 #[doc = include_str!("extending.md")]
 pub mod extending {}
 

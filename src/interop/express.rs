@@ -1,4 +1,11 @@
-//! Cookies of `express-session`.
+//! Sessions of Express: the cookies of `express-session`, and with the feature `redis` the records of
+//! `connect-redis`.
+#![cfg_attr(
+    feature = "redis",
+    doc = "",
+    doc = "[Moving the sockets of a Node app to Rust](crate::docs::express) shows both in use, and what Express'",
+    doc = "saves, which compare nothing, mean for sockets."
+)]
 
 #[cfg(feature = "redis")]
 #[doc(inline)]

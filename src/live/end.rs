@@ -210,9 +210,23 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
             core.wake.notify_one();
         }
         _ => {
-            drop(core.owed.confirmed(id, core.config.foreign_records));
+            let guard = core.config.foreign_records;
+            drop(core.owed.confirmed(id, guard));
+            if guard && deleted.is_ok() {
+                watch_deleted(core, id).await;
+            }
             core.wake.notify_one();
         }
     }
     deleted.map(|_| ())
+}
+
+/// Loads a guarded id, because a store may report only what was read since its last report. The
+/// deletion is repeated when the record is there again, or when the store gives no answer.
+async fn watch_deleted<T: Send + Sync + 'static>(core: &Core<T>, id: &SessionId) {
+    let loaded = core.store.load(id).await;
+    if !matches!(loaded, Ok(None)) && core.owed.reported(id) {
+        // After a delay, so that a store that always returns a record is not called without end.
+        core.owed.failed(id);
+    }
 }

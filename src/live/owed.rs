@@ -151,6 +151,18 @@ impl<T> OwedDeletions<T> {
         true
     }
 
+    /// Reports may be missing: all guarded deletions are to be repeated at once.
+    pub(super) fn repeat_guarded(&self) {
+        let guarded: Vec<SessionId> = {
+            let owed = self.0.lock();
+            let guarded = owed.by_id.iter().filter(|(_, deletion)| deletion.guarded);
+            guarded.map(|(id, _)| id.clone()).collect()
+        };
+        for id in guarded {
+            self.reported(&id);
+        }
+    }
+
     /// A deletion to be made now, which is running from now on. A guard that is over is removed.
     pub(super) fn take_due(&self, now: Instant) -> Due<T> {
         let mut owed = self.0.lock();

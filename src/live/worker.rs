@@ -224,6 +224,7 @@ fn feed_broke<T>(core: &Core<T>) {
 fn feed_is_back<T>(core: &Core<T>) {
     core.failed.clear();
     let was_down = !core.feed.begin(true).reports();
+    core.owed.repeat_guarded();
     let sessions = check_all(core, Queued::Routine);
     if was_down {
         tracing::info!(

@@ -11,6 +11,8 @@ mod cases;
 mod conformance;
 mod cookie;
 mod express_cookie;
+#[cfg(feature = "redis")]
+mod express_records;
 mod extractors;
 mod http;
 mod imports;

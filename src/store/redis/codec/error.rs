@@ -48,10 +48,12 @@ const FOUND: [&str; 17] = [
 
 /// Reads a record for the second time, after it could not be read, to tell where and why.
 ///
-/// The error holds the path of the field, what kind of value was found and expected there, and the
+/// `at` are the names of the fields that the seed itself looks up, which it does not show to the
+/// tracker. The error holds the path of the field, what kind of value was found and expected there, and the
 /// `position` of the deserializer's error. The message of serde, or of a type's own `Deserialize`, is
 /// never quoted as a whole, because it may contain the data: ``unknown variant `secret` ``.
 pub(in crate::store::redis) fn unreadable<'de, S, D>(
+    at: &[String],
     seed: S,
     deserializer: D,
     position: impl FnOnce(&D::Error) -> Option<String>,
@@ -66,7 +68,7 @@ where
         return decode("the record is followed by something else");
     };
     let mut why = mismatch(&error.to_string());
-    let path = shown(&track.path());
+    let path = shown(at, &track.path());
     if !path.is_empty() && path != UNKNOWN {
         let _ = write!(why, " at {path}");
     }
@@ -163,9 +165,9 @@ fn is_syntax(message: &str) -> bool {
 }
 
 /// A path without keys that look like data: only names as programs write them.
-fn shown(path: &Path) -> String {
+fn shown(at: &[String], path: &Path) -> String {
     let mut out = String::new();
-    for segment in path.iter().take(MAX_SEGMENTS) {
+    for (nth, segment) in path.iter().take(MAX_SEGMENTS).enumerate() {
         let (dot, name): (_, &dyn Display) = match segment {
             Segment::Seq { index } => {
                 let _ = write!(out, "[{index}]");
@@ -174,7 +176,10 @@ fn shown(path: &Path) -> String {
             Segment::Map { key } if is_name(key) => (".", key),
             Segment::Enum { variant } if is_name(variant) => (".", variant),
             Segment::Map { .. } | Segment::Enum { .. } => (".", &"…"),
-            Segment::Unknown => (".", &UNKNOWN),
+            Segment::Unknown => match at.get(nth) {
+                Some(name) => (".", name),
+                None => (".", &UNKNOWN),
+            },
         };
         let _ = write!(out, "{}{name}", if out.is_empty() { "" } else { dot });
     }
@@ -233,7 +238,7 @@ mod tests {
 
     fn why<T: DeserializeOwned>(text: &str) -> String {
         let mut json = serde_json::Deserializer::from_str(text);
-        let error = unreadable(PhantomData::<T>, &mut json, position);
+        let error = unreadable(&[], PhantomData::<T>, &mut json, position);
         assert_eq!(error.kind(), StoreErrorKind::Decode);
         error.source().unwrap().to_string()
     }

@@ -38,5 +38,5 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
 fn why<T: DeserializeOwned>(text: &str) -> StoreError {
     let mut json = serde_json::Deserializer::from_str(text);
-    unreadable(PhantomData::<T>, &mut json, position)
+    unreadable(&[], PhantomData::<T>, &mut json, position)
 }

@@ -182,6 +182,50 @@ async fn a_touch_agrees_with_each_app_of_the_vectors() {
     }
 }
 
+/// After each event of the vectors a session is there if Express left one, at its own key and with its
+/// lifetime, and an update that changes nothing keeps both.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_the_vectors_leaves_what_the_store_reads() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/connect-redis.json"
+    );
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let redis = Redis::start();
+    let express = redis.store::<Value>(ExpressRecords::new()).await;
+    let (mut present, mut absent) = (0, 0);
+    for case in golden["cases"].as_array().unwrap() {
+        let prefix = case["store_options"]["prefix"].as_str().unwrap_or("sess:");
+        let store = express.clone().with_prefix(prefix).unwrap();
+        let session = id(case["events"][0]["sid"].as_str().unwrap());
+        for event in case["events"].as_array().unwrap() {
+            redis.cli(&["FLUSHDB"]);
+            let name = format!("{}: {}", case["name"], event["step"]);
+            let Some(record) = event["redis"].get(0) else {
+                assert!(store.load(&session).await.unwrap().is_none(), "{name}");
+                absent += 1;
+                continue;
+            };
+            let key = record["key"].as_str().unwrap();
+            redis.cli(&["SET", key, record["value_utf8"].as_str().unwrap()]);
+            let seconds = record["ttl"].as_u64();
+            if let Some(seconds) = seconds {
+                // Long enough for a busy machine.
+                redis.cli(&["EXPIRE", key, &(seconds + 1000).to_string()]);
+            }
+            let loaded = store.load(&session).await.unwrap().expect(&name);
+            assert_eq!(loaded.ttl.is_some(), seconds.is_some(), "{name}");
+            let saved = store.save(&session, &loaded.data, &loaded.revision).await;
+            assert!(matches!(saved, Ok(Saved::Saved(_))), "{name}: {saved:?}");
+            assert_eq!(redis.cli(&["DBSIZE"]), "1", "{name}");
+            let left: i64 = redis.cli(&["TTL", key]).parse().unwrap();
+            assert_eq!(left > 900, seconds.is_some(), "{name}: {left}");
+            present += 1;
+        }
+    }
+    assert!(present > 25 && absent >= 4, "{present} {absent}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_touch_leaves_what_never_expires_and_what_is_not_there() {
     let redis = Redis::start();

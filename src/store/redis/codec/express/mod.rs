@@ -219,7 +219,12 @@ impl ExpressRecords {
 
     fn why<T: DeserializeOwned>(&self, text: &str) -> StoreError {
         let mut json = serde_json::Deserializer::from_str(text);
-        unreadable(self.field.read::<T>(), &mut json, position)
+        unreadable(
+            self.field.names(),
+            self.field.read::<T>(),
+            &mut json,
+            position,
+        )
     }
 
     fn created<T>(&self, data: &T, now: SystemTime) -> Result<String, StoreError>

@@ -338,6 +338,20 @@ fn a_record_that_is_no_json_is_a_decode_error_and_not_overwritten() {
 }
 
 #[test]
+fn the_error_of_a_record_that_does_not_fit_names_the_whole_path() {
+    use std::error::Error as _;
+
+    let passport = ExpressRecords::new().field("passport.user").unwrap();
+    let stored = r#"{"cookie":{},"passport":{"user":{"id":"secret"}}}"#;
+    let error = Codec::<Passport>::decode(&passport, stored.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Decode);
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "invalid type: string, expected u64 at passport.user.id, line 1, column 46"
+    );
+}
+
+#[test]
 fn a_path_that_leads_nowhere_is_refused() {
     let many = ["a"; 17].join(".");
     for path in [
