@@ -4,13 +4,16 @@
 //! cargo test --example custom_store
 //! ```
 
-use std::{error::Error, marker::PhantomData, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use socketioxide_session::{
     SessionId, SessionStore, StoreError,
-    store::{Created, Record, Revision, Saved, StoreErrorKind},
+    store::{Capabilities, Created, IndexedSession, Record, Revision, Saved, StoreErrorKind},
 };
 use tokio_rusqlite::{
     Connection, params,
@@ -21,27 +24,30 @@ use tokio_rusqlite::{
 /// ended elsewhere are closed at the next re-check.
 struct SqliteStore<T> {
     connection: Connection,
-    data: PhantomData<fn() -> T>,
+    /// The user that a session with this data belongs to.
+    user_id: fn(&T) -> Option<String>,
 }
 
 /// The revision is random, not counted: a session that is made anew under an old id must not have a
 /// revision that the old one had.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS session (
-        id TEXT PRIMARY KEY, data TEXT NOT NULL, revision INTEGER NOT NULL, expires REAL NOT NULL
+        id TEXT PRIMARY KEY, data TEXT NOT NULL, revision INTEGER NOT NULL, expires REAL NOT NULL,
+        created REAL NOT NULL, user TEXT
     ) STRICT;
     CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
+    CREATE INDEX IF NOT EXISTS session_user ON session (user);
 ";
 
 /// Milliseconds since 1970, as `SQLite` sees them.
 const NOW: &str = "(unixepoch('subsec') * 1000.0)";
 
 impl<T> SqliteStore<T> {
-    async fn open(path: &str) -> Result<Self, StoreError> {
+    async fn open(path: &str, user_id: fn(&T) -> Option<String>) -> Result<Self, StoreError> {
         let connection = Connection::open(path).await.map_err(unavailable)?;
         let store = Self {
             connection,
-            data: PhantomData,
+            user_id,
         };
         // Not in a transaction: SQLite changes its journal only outside of one.
         let journal = store
@@ -77,18 +83,15 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
     type Data = T;
 
     async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
-        let (id, data, ttl) = (
-            id.expose().to_owned(),
-            encode(data)?,
-            ttl.as_secs_f64() * 1e3,
-        );
+        let (user, ttl) = ((self.user_id)(data), ttl.as_secs_f64() * 1e3);
+        let (id, data) = (id.expose().to_owned(), encode(data)?);
         let made = self.run(move |sql| {
             sql.execute(&format!("DELETE FROM session WHERE expires <= {NOW}"), [])?;
             let insert = format!(
-                "INSERT OR IGNORE INTO session VALUES (?1, ?2, random(), {NOW} + ?3) RETURNING revision"
+                "INSERT OR IGNORE INTO session VALUES (?1, ?2, random(), {NOW} + ?3, {NOW}, ?4) RETURNING revision"
             );
             let revision = |row: &rusqlite::Row<'_>| row.get(0);
-            sql.query_row(&insert, params![id, data, ttl], revision).optional()
+            sql.query_row(&insert, params![id, data, ttl, user], revision).optional()
         });
         let revision: Option<i64> = made.await?;
         Ok(match revision {
@@ -125,6 +128,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
         data: &T,
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
+        let user = (self.user_id)(data);
         let (id, data) = (id.expose().to_owned(), encode(data)?);
         let expected = expected.as_u64().map(u64::cast_signed);
         self.run(move |sql| {
@@ -135,8 +139,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
                 revision if revision != expected => return Ok(Saved::Conflict),
                 _ => {}
             }
-            let update = "UPDATE session SET data = ?2, revision = random() WHERE id = ?1 RETURNING revision";
-            let revision: i64 = sql.query_row(update, params![id, data], |row| row.get(0))?;
+            let update = "UPDATE session SET data = ?2, revision = random(), user = ?3 WHERE id = ?1 RETURNING revision";
+            let revision: i64 = sql.query_row(update, params![id, data, user], |row| row.get(0))?;
             Ok(Saved::Saved(revision.cast_unsigned().into()))
         })
         .await
@@ -178,6 +182,33 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SessionStore for S
             self.run(move |sql| sql.query_row(&delete, [id], |row| row.get(0)).optional());
         Ok(was_live.await?.unwrap_or(false))
     }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            user_index: true,
+            ..Capabilities::default()
+        }
+    }
+
+    fn user_id(&self, data: &T) -> Option<String> {
+        (self.user_id)(data)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        let user = user.to_owned();
+        let select = format!("SELECT id, created FROM session WHERE user = ?1 AND expires > {NOW}");
+        let found = self.run(move |sql| {
+            let mut select = sql.prepare(&select)?;
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            select.query_map([user], columns)?.collect()
+        });
+        let found: Vec<(String, f64)> = found.await?;
+        let sessions = found.into_iter().filter_map(|(id, created)| {
+            let created = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(created / 1e3);
+            Some(IndexedSession::new(id.parse().ok()?, created))
+        });
+        Ok(sessions.collect())
+    }
 }
 
 fn encode<T: Serialize>(data: &T) -> Result<String, StoreError> {
@@ -190,7 +221,7 @@ fn unavailable(error: impl Error + Send + Sync + 'static) -> StoreError {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let store = SqliteStore::<String>::open(":memory:").await?;
+    let store = SqliteStore::<String>::open(":memory:", |user| Some(user.clone())).await?;
     let id = SessionId::generate()?;
     let _created = store
         .create(&id, &"Ann".to_owned(), Duration::from_mins(1))
@@ -199,6 +230,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     #[allow(clippy::print_stdout, reason = "a program for a terminal")]
     {
         println!("{} is stored for {:?}", record.data, record.ttl);
+        let sessions = store.sessions_of_user("Ann").await?;
+        println!("Ann has {} session", sessions.len());
     }
     Ok(())
 }
@@ -209,14 +242,23 @@ mod tests {
 
     use super::SqliteStore;
 
+    #[allow(clippy::unnecessary_wraps, reason = "as the store wants it")]
+    fn user(data: &SampleData) -> Option<String> {
+        Some(data.text.clone())
+    }
+
     socketioxide_session::store_conformance!(sqlite, async {
-        SqliteStore::<SampleData>::open(":memory:").await.unwrap()
+        SqliteStore::<SampleData>::open(":memory:", user)
+            .await
+            .unwrap()
     });
 
     socketioxide_session::store_conformance!(sqlite_in_a_file, async {
         // One for all tests of this build, beside the test's program.
-        let path = std::env::current_exe().unwrap().with_extension("db");
-        SqliteStore::<SampleData>::open(path.to_str().unwrap())
+        let path = std::env::current_exe()
+            .unwrap()
+            .with_extension("sessions.db");
+        SqliteStore::<SampleData>::open(path.to_str().unwrap(), user)
             .await
             .unwrap()
     });

@@ -26,6 +26,12 @@ use futures_util::{Stream, StreamExt as _};
 pub use error::{StoreError, StoreErrorKind};
 pub(crate) use guarded::GuardedStore;
 pub use memory::MemoryStore;
+#[cfg(all(
+    feature = "redis",
+    any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15")
+))]
+#[doc(hidden)]
+pub use redis::TowerSessionsRecords;
 #[cfg(feature = "redis")]
 #[doc(hidden)]
 pub use redis::{ExpressRecords, ExpressRecordsError, FieldPathError, SameSite};

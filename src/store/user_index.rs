@@ -30,4 +30,9 @@ impl UserIndex {
             .map(|(id, created)| IndexedSession::new(id.clone(), *created))
             .collect()
     }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }

@@ -2,7 +2,13 @@
 
 use socketioxide_session::{MemoryStore, testing::SampleData};
 
-socketioxide_session::store_conformance!(memory, async { MemoryStore::<SampleData>::new() });
+socketioxide_session::store_conformance!(memory, async {
+    MemoryStore::<SampleData>::new().user_id(|data| Some(data.text.clone()))
+});
+
+socketioxide_session::store_conformance!(memory_without_an_index, async {
+    MemoryStore::<SampleData>::new()
+});
 
 mod read_only {
     use std::time::Duration;

@@ -36,6 +36,10 @@ mod redis_deployments;
 mod redis_nodes;
 #[cfg(feature = "redis")]
 mod redis_refusals;
+#[cfg(all(feature = "redis", feature = "tower-sessions-0-14"))]
+mod redis_tower_sessions;
+#[cfg(feature = "redis")]
+mod redis_users;
 mod refresh_cookie;
 mod soak;
 mod store_faults;

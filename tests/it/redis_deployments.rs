@@ -245,7 +245,7 @@ async fn what_asks_for_tls_is_never_spoken_to_in_the_clear() {
         let refused = match RedisStore::<User>::builder(&url) {
             Ok(builder) => {
                 let builder = builder.connect_timeout(Duration::from_millis(200)).unwrap();
-                builder.connect::<User>().await.err()
+                builder.connect().await.err()
             }
             Err(error) => Some(error),
         };
@@ -274,7 +274,7 @@ async fn over_tls_with_an_authority_that_is_trusted() {
     ] {
         let builder = RedisStore::<User>::builder(&url).unwrap();
         let refused = builder.connect_timeout(Duration::from_secs(2)).unwrap();
-        let refused = soon(what, refused.connect::<User>()).await;
+        let refused = soon(what, refused.connect()).await;
         assert!(refused.is_err(), "{what}");
     }
     for pem in [
@@ -435,12 +435,7 @@ async fn a_store_that_is_dropped_leaves_no_connection() {
     let before = connections();
     for _ in 0..3 {
         let builder = RedisStore::<User>::builder(&server.url()).unwrap();
-        let store = builder
-            .connections(2)
-            .unwrap()
-            .connect::<User>()
-            .await
-            .unwrap();
+        let store = builder.connections(2).unwrap().connect().await.unwrap();
         feed(&store).await;
         let also = store.clone();
         drop(store);
@@ -450,7 +445,7 @@ async fn a_store_that_is_dropped_leaves_no_connection() {
     server.freeze();
     let builder = RedisStore::<User>::builder(&server.url()).unwrap();
     let builder = builder.connect_timeout(Duration::from_millis(300)).unwrap();
-    assert!(builder.connect::<User>().await.is_err());
+    assert!(builder.connect().await.is_err());
     server.thaw();
     until("no connection is left", || connections() == before).await;
 }
@@ -575,7 +570,7 @@ async fn a_server_that_starts_later_is_waited_for() {
     let port = free_port();
     let builder = RedisStore::<User>::builder(&format!("redis://127.0.0.1:{port}")).unwrap();
     let builder = builder.connect_timeout(Duration::from_secs(30)).unwrap();
-    let connecting = tokio::spawn(builder.connect::<User>());
+    let connecting = tokio::spawn(builder.connect());
     // It has been refused at least once.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     drop(listener.accept().await.unwrap());

@@ -129,7 +129,7 @@ async fn a_needed_command_that_is_refused_is_named_at_connect() {
     );
     let permitted = RedisStore::<User>::builder(&url).unwrap();
     let permitted = permitted.prefix("app:").unwrap();
-    permitted.connect::<User>().await.unwrap();
+    permitted.connect().await.unwrap();
 }
 
 /// The words of the ACL line in the docs.
@@ -156,7 +156,9 @@ async fn the_documented_acl_is_enough_and_grants_only_what_is_needed() {
             assert_eq!(server.cli(&words), "OK");
         }
         let url = url.replace("://", "://app:password@");
-        let store = RedisStore::<User>::connect(&url).await.unwrap();
+        let builder = RedisStore::<User>::builder(&url).unwrap();
+        let builder = builder.user_id(|user| Some(user.name.clone()));
+        let store = builder.connect().await.unwrap();
         works(&store, |key| {
             servers[0].cli(&["-c", "DEL", key]);
         })
@@ -164,6 +166,7 @@ async fn the_documented_acl_is_enough_and_grants_only_what_is_needed() {
         let id = SessionId::generate().unwrap();
         store.mark_replaced(&id).await.unwrap();
         assert!(store.was_replaced(&id).await.unwrap());
+        store.sessions_of_user("Ann").await.unwrap();
         for server in servers {
             assert_eq!(server.cli(&["ACL", "LOG"]), "", "something was refused");
             let other = ["--user", "app", "--pass", "password", "GET", "other"];

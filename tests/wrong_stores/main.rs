@@ -20,7 +20,7 @@ use socketioxide_session::testing::conformance as laws;
 use store::{Wrong, WrongStore};
 
 /// The name and the sentence of each law, and the store that breaks it.
-const LAWS: [(&str, &str, Wrong); 12] = [
+const LAWS: [(&str, &str, Wrong); 17] = [
     (
         "create_never_overwrites",
         "create never overwrites",
@@ -73,6 +73,31 @@ const LAWS: [(&str, &str, Wrong); 12] = [
         "a dropped call leaves nothing half done",
         Wrong::CreateInTwoSteps,
     ),
+    (
+        "created_sessions_are_listed",
+        "created sessions are listed",
+        Wrong::CreateIsNotListed,
+    ),
+    (
+        "deleted_sessions_are_not_listed",
+        "deleted sessions are not listed",
+        Wrong::DeleteForgetsTheUser,
+    ),
+    (
+        "a_rename_carries_the_time_of_creation",
+        "a rename carries the time of creation",
+        Wrong::RenameIsNew,
+    ),
+    (
+        "a_save_moves_a_session_to_another_user",
+        "a save moves a session to another user",
+        Wrong::SaveKeepsTheUser,
+    ),
+    (
+        "users_do_not_mix",
+        "users don't mix",
+        Wrong::UsersWithoutCase,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -116,6 +141,17 @@ fn run_law(wrong: Wrong, law: &str) {
             "dropped_calls_leave_nothing_half_done" => {
                 laws::dropped_calls_leave_nothing_half_done(store).await;
             }
+            "created_sessions_are_listed" => laws::created_sessions_are_listed(store).await,
+            "deleted_sessions_are_not_listed" => {
+                laws::deleted_sessions_are_not_listed(store).await;
+            }
+            "a_rename_carries_the_time_of_creation" => {
+                laws::a_rename_carries_the_time_of_creation(store).await;
+            }
+            "a_save_moves_a_session_to_another_user" => {
+                laws::a_save_moves_a_session_to_another_user(store).await;
+            }
+            "users_do_not_mix" => laws::users_do_not_mix(store).await,
             other => panic!("no law is called {other}"),
         }
     });

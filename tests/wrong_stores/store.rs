@@ -1,13 +1,20 @@
 //! A store that is right but for one thing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use futures_util::stream;
 use parking_lot::Mutex;
 use socketioxide_session::{
     SessionId, SessionStore, StoreError,
-    store::{Change, Changes, Created, Record, Revision, Saved, StoreErrorKind},
+    store::{
+        Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved,
+        StoreErrorKind,
+    },
     testing::{SampleData, TestData},
 };
 use tokio::{sync::broadcast, task::yield_now, time::Instant};
@@ -27,10 +34,15 @@ pub(crate) enum Wrong {
     DeletesAreNotReported,
     DeleteOfNothingHangs,
     CreateInTwoSteps,
+    CreateIsNotListed,
+    DeleteForgetsTheUser,
+    RenameIsNew,
+    SaveKeepsTheUser,
+    UsersWithoutCase,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Nothing,
         Self::CreateOverwrites,
         Self::ExpiredIsThere,
@@ -44,6 +56,11 @@ impl Wrong {
         Self::DeletesAreNotReported,
         Self::DeleteOfNothingHangs,
         Self::CreateInTwoSteps,
+        Self::CreateIsNotListed,
+        Self::DeleteForgetsTheUser,
+        Self::RenameIsNew,
+        Self::SaveKeepsTheUser,
+        Self::UsersWithoutCase,
     ];
 }
 
@@ -66,6 +83,9 @@ struct Stored {
     data: SampleData,
     expires: Instant,
     revision: u64,
+    created: SystemTime,
+    /// The user in the index; `None`: not indexed.
+    user: Option<String>,
 }
 
 impl WrongStore {
@@ -117,6 +137,8 @@ impl SessionStore for WrongStore {
             data: data.clone(),
             expires: Instant::now() + ttl,
             revision: 0,
+            created: SystemTime::now(),
+            user: Some(data.text.clone()),
         };
         {
             let mut shared = self.shared.lock();
@@ -126,6 +148,9 @@ impl SessionStore for WrongStore {
             }
             shared.last_revision += 1;
             stored.revision = shared.last_revision;
+            if self.is(Wrong::CreateIsNotListed) && data.number > 1 {
+                stored.user = None;
+            }
             let mut first = stored.clone();
             if self.is(Wrong::CreateInTwoSteps) {
                 first.data = SampleData::sample(0, "not yet");
@@ -189,6 +214,9 @@ impl SessionStore for WrongStore {
         shared.last_revision += 1;
         stored.revision = shared.last_revision;
         stored.data = data.clone();
+        if !self.is(Wrong::SaveKeepsTheUser) {
+            stored.user = Some(data.text.clone());
+        }
         if self.is(Wrong::SaveExtends) {
             stored.expires += Duration::from_hours(1);
         }
@@ -217,6 +245,8 @@ impl SessionStore for WrongStore {
                     data,
                     expires,
                     revision,
+                    created: SystemTime::now(),
+                    user: None,
                 };
                 shared.sessions.insert(key, stored);
                 return Ok(true);
@@ -234,9 +264,12 @@ impl SessionStore for WrongStore {
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
         let stored = {
             let mut shared = self.shared.lock();
-            let Some(stored) = self.live(&mut shared, old) else {
+            let Some(mut stored) = self.live(&mut shared, old) else {
                 return Ok(false);
             };
+            if self.is(Wrong::RenameIsNew) {
+                stored.created = SystemTime::now();
+            }
             if self.live(&mut shared, new).is_some() {
                 return Err(StoreError::new(
                     StoreErrorKind::Other,
@@ -273,6 +306,15 @@ impl SessionStore for WrongStore {
             let there = self.live(&mut shared, id).is_some();
             let removed = shared.sessions.remove(&self.key(id));
             if let Some(removed) = removed {
+                if self.is(Wrong::DeleteForgetsTheUser) {
+                    let user = &removed.user;
+                    for other in shared.sessions.values_mut() {
+                        other.user = other
+                            .user
+                            .take()
+                            .filter(|other| Some(other) != user.as_ref());
+                    }
+                }
                 shared.graves.insert(self.key(id), removed);
             }
             there
@@ -285,6 +327,33 @@ impl SessionStore for WrongStore {
             self.tell(id);
         }
         Ok(deleted)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            user_index: true,
+            ..Capabilities::default()
+        }
+    }
+
+    fn user_id(&self, data: &SampleData) -> Option<String> {
+        Some(data.text.clone())
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        // The random part stays distinct.
+        let key = |user: &str| match self.is(Wrong::UsersWithoutCase) {
+            true => user.to_lowercase(),
+            false => user.to_owned(),
+        };
+        let shared = self.shared.lock();
+        let listed = shared.sessions.iter().filter(|(_, stored)| {
+            let of = stored.user.as_ref();
+            of.is_some_and(|of| key(of) == key(user))
+        });
+        let sessions =
+            listed.map(|(id, stored)| IndexedSession::new(id.parse().unwrap(), stored.created));
+        Ok(sessions.collect())
     }
 
     fn changes(&self) -> Option<Changes> {

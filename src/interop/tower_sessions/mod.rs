@@ -14,3 +14,7 @@ pub mod v0_15;
 pub use axum_login::AxumLogin;
 pub use plain_cookie::PlainCookie;
 pub use private_cookie::PrivateCookie;
+
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use crate::store::TowerSessionsRecords;

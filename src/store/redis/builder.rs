@@ -9,8 +9,9 @@ use super::{
     config_error::RedisConfigError,
     connections::Connections,
     driver::Settings,
-    probe::probe,
+    probe::{probe, probe_index},
     store::{DEFAULT_HEARTBEAT, RedisStore, checked_prefix},
+    users::UserId,
 };
 
 /// Builds a [`RedisStore`]; see [`RedisStore::builder`].
@@ -33,11 +34,12 @@ use super::{
 /// # Ok(()) }
 /// ```
 #[must_use]
-pub struct RedisStoreBuilder {
+pub struct RedisStoreBuilder<T> {
     settings: Settings,
     prefix: Option<Arc<str>>,
     records: Records,
     heartbeat: Duration,
+    user_id: Option<Arc<UserId<T>>>,
 }
 
 impl<T> RedisStore<T> {
@@ -65,17 +67,18 @@ impl<T> RedisStore<T> {
     /// # Errors
     ///
     /// When the URL can't be parsed, or asks for TLS without the feature `redis-tls`.
-    pub fn builder(url: &str) -> Result<RedisStoreBuilder, RedisConfigError> {
+    pub fn builder(url: &str) -> Result<RedisStoreBuilder<T>, RedisConfigError> {
         Ok(RedisStoreBuilder {
             settings: Settings::from_url(url)?,
             prefix: None,
             records: Records::default(),
             heartbeat: DEFAULT_HEARTBEAT,
+            user_id: None,
         })
     }
 }
 
-impl RedisStoreBuilder {
+impl<T> RedisStoreBuilder<T> {
     /// The prefix of the keys; `session:` by default.
     ///
     /// # Errors
@@ -105,6 +108,31 @@ impl RedisStoreBuilder {
     /// ```
     pub fn records(mut self, records: impl Into<Records>) -> Self {
         self.records = records.into();
+        self
+    }
+
+    /// Indexes the sessions by the user that they belong to; `None` or an empty text: to none. Needed for
+    /// [`sessions_of_user`](crate::SessionBridge::sessions_of_user) and its like. See "The index of users"
+    /// of [`RedisStore`].
+    ///
+    /// All nodes must have the same index: the same closure and the same prefix.
+    ///
+    /// ```no_run
+    /// # use socketioxide_session::RedisStore;
+    /// # struct User { id: u64 }
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = RedisStore::<User>::builder("redis://127.0.0.1")?
+    ///     .user_id(|user| Some(user.id.to_string()))
+    ///     .connect()
+    ///     .await?;
+    /// # drop(store);
+    /// # Ok(()) }
+    /// ```
+    pub fn user_id(
+        mut self,
+        user_id: impl Fn(&T) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.user_id = Some(Arc::new(user_id));
         self
     }
 
@@ -216,21 +244,22 @@ impl RedisStoreBuilder {
     /// [`Connect`](RedisConfigError::Connect) and [`ConnectTimeout`](RedisConfigError::ConnectTimeout)
     /// when the server can't be reached or refuses the password,
     /// [`CommandRefused`](RedisConfigError::CommandRefused) when it refuses a needed command.
-    pub async fn connect<T>(self) -> Result<RedisStore<T>, RedisConfigError> {
+    pub async fn connect(self) -> Result<RedisStore<T>, RedisConfigError> {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let (drivers, in_use) = self.settings.connect(deadline).await?;
         let prefix = self
             .prefix
             .unwrap_or_else(|| self.records.default_prefix().into());
         probe(&*drivers[0], &prefix, deadline).await?;
+        if self.user_id.is_some() {
+            probe_index(&*drivers[0], &prefix, deadline).await?;
+        }
         let connections = Connections::new(drivers, Some(in_use));
-        let (records, heartbeat) = (self.records, self.heartbeat);
-        Ok(RedisStore::new(
-            connections,
-            records,
-            Some(prefix),
-            heartbeat,
-        ))
+        let store = RedisStore::new(connections, self.records, Some(prefix), self.heartbeat);
+        Ok(match self.user_id {
+            Some(user_id) => store.indexed(user_id),
+            None => store,
+        })
     }
 }
 
@@ -242,11 +271,12 @@ fn not_zero(setting: &'static str, duration: Duration) -> Result<Duration, Redis
 }
 
 // Without the settings: they hold the password.
-impl fmt::Debug for RedisStoreBuilder {
+impl<T> fmt::Debug for RedisStoreBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder")
             .field("prefix", &self.prefix)
             .field("heartbeat", &self.heartbeat)
+            .field("user_index", &self.user_id.is_some())
             .finish_non_exhaustive()
     }
 }

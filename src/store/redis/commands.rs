@@ -14,7 +14,7 @@ use crate::store::StoreError;
 /// The reply of `PTTL` for a missing key.
 const NO_KEY: i64 = -2;
 
-/// Delay before a save is tried again while the session is being renamed in a cluster.
+/// Delay before a save is tried again while the session is being renamed.
 const FENCED_RETRY: Duration = Duration::from_millis(2);
 
 /// Replaces the value if it is the expected one, unless the session is being renamed. Keeps the expiry.
@@ -32,6 +32,18 @@ const TOUCH: &str = "
     if left == -2 then return 0 end
     if left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
     return 1";
+
+const EXISTS: &str = "return redis.call('EXISTS', KEYS[1])";
+
+const LEFT: &str = "return redis.call('PTTL', KEYS[1])";
+
+/// Deletes a key of any type. Returns whether it existed, the time in milliseconds, and the value.
+const TAKE: &str = "
+    local stored = redis.pcall('GET', KEYS[1])
+    local time = redis.call('TIME')
+    local existed = redis.call('DEL', KEYS[1])
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    return {existed, now, type(stored) == 'string' and stored}";
 
 /// The reply of [`SAVE`] while the session is being renamed.
 const FENCED: i64 = 3;
@@ -80,14 +92,16 @@ pub(super) fn life(left: i64) -> Option<Duration> {
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 
+/// Saves. Waits while the session is being renamed, if renames are `fenced`.
 pub(super) async fn save(
     driver: &dyn Driver,
     key: &str,
     expected: Bytes,
     value: Bytes,
+    fenced: bool,
 ) -> Result<Swap, DriverError> {
     let args = vec![expected, value];
-    if !driver.is_clustered() {
+    if !fenced {
         return Ok(Swap::of(&driver.eval(SAVE, &[key], args).await?));
     }
     let fence = rename_fence(key);
@@ -145,6 +159,36 @@ pub(super) async fn rename(driver: &dyn Driver, old: &str, new: &str) -> Result<
         Swap::Differs => Err(taken()),
         Swap::Done => Ok(true),
     }
+}
+
+pub(super) async fn exists(driver: &dyn Driver, key: &str) -> Result<bool, DriverError> {
+    let exists = driver.eval(EXISTS, &[key], Vec::new()).await?;
+    Ok(exists.integer() == 1)
+}
+
+/// The remaining life of a key (`Some(None)`: no end); `None` when it does not exist.
+pub(super) async fn left(
+    driver: &dyn Driver,
+    key: &str,
+) -> Result<Option<Option<Duration>>, DriverError> {
+    let left = driver.eval(LEFT, &[key], Vec::new()).await?.integer();
+    Ok((left != NO_KEY).then(|| life(left)))
+}
+
+/// Deletes a session. Returns whether it existed, the time of the server in milliseconds, and its value.
+pub(super) async fn take(
+    driver: &dyn Driver,
+    key: &str,
+) -> Result<(bool, i64, Option<Bytes>), DriverError> {
+    let Reply::List(reply) = driver.eval(TAKE, &[key], Vec::new()).await? else {
+        return Ok((false, 0, None));
+    };
+    let integer = |nth| reply.get(nth).map_or(0, Reply::integer);
+    let value = match reply.get(2) {
+        Some(Reply::Bytes(value)) => Some(value.clone()),
+        _ => None,
+    };
+    Ok((integer(0) == 1, integer(1), value))
 }
 
 /// Maximum life. Redis refuses one that overflows its clock.

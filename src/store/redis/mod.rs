@@ -1,8 +1,8 @@
 //! Sessions in Redis, for more than one node.
 //!
 //! ```text
-//! builder ──▶ store ──▶ commands, rename ──▶ driver ──▶ fred
-//!    └─▶ probe     └──▶ feed ────────────────┘
+//! builder ──▶ store ──▶ users ──▶ sessions ──▶ commands, rename ──▶ driver ──▶ fred
+//!    └─▶ probe     └──▶ feed ─────────────────────────────────────────┘
 //! ```
 
 mod builder;
@@ -16,9 +16,13 @@ mod feed;
 mod own_keys;
 mod probe;
 mod rename;
+mod sessions;
 mod slot;
 mod store;
+mod users;
 
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+pub use self::codec::TowerSessionsRecords;
 pub use self::{
     builder::RedisStoreBuilder,
     codec::{ExpressRecords, ExpressRecordsError, FieldPathError, Records, SameSite},

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use super::{driver::Master, slot};
-use crate::id::SessionId;
+use crate::{id::SessionId, store::user_key};
 
 /// Bytes of the hash of an id: enough that no two ids have the same.
 const HASH_BYTES: usize = 16;
@@ -29,7 +29,13 @@ pub(super) fn replaced_mark(id: &SessionId) -> String {
     format!("[socketioxide-session]replaced:{hash}")
 }
 
-/// The key that makes saves of a session wait while it is renamed in a cluster. The braces put it into
+/// The key of the index of a user. Sessions with another prefix have another index. The space ends the
+/// key of the user, which contains none, so that no two have the same.
+pub(super) fn user_hash(user: &str, prefix: &str) -> String {
+    ["[socketioxide-session]user:", &user_key(user), " ", prefix].concat()
+}
+
+/// The key that makes saves of a session wait while it is renamed. The braces put it into
 /// the slot of the session's key, which contains the id just the same.
 pub(super) fn rename_fence(key: &str) -> String {
     ["[socketioxide-session]renaming:{", key, "}"].concat()
@@ -46,6 +52,27 @@ mod tests {
         let expected = "[socketioxide-session]replaced:ungWv48Bz-pBQUDeXa4iI8";
         assert!(replaced_mark(&id).starts_with(&expected[..expected.len() - 1]));
         assert_eq!(replaced_mark(&id).len(), expected.len());
+    }
+
+    #[test]
+    fn two_users_or_two_prefixes_have_two_indexes() {
+        assert_eq!(
+            user_hash("42", "session:"),
+            "[socketioxide-session]user:42 session:"
+        );
+        let keys = [
+            ("a", "b "),
+            ("a b", " "),
+            ("a", "b"),
+            ("ab", ""),
+            ("a", ""),
+            ("é", ""),
+        ];
+        let keys: std::collections::HashSet<_> = keys
+            .iter()
+            .map(|(user, prefix)| user_hash(user, prefix))
+            .collect();
+        assert_eq!(keys.len(), 6);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     config_error::RedisConfigError,
     driver::{Driver, DriverError, Failure, Reply, SetIf},
-    own_keys::rename_fence,
+    own_keys::{rename_fence, user_hash},
 };
 
 /// Delay before a server that is starting is asked again.
@@ -30,6 +30,28 @@ const RUN_IN_SCRIPTS: &str = "
     end
     return errors";
 
+/// The commands that the scripts of the index run, in the order of [`RUN_INDEX`].
+const IN_INDEX: [&str; 5] = ["HSET", "HGET", "HDEL", "HGETALL", "TIME"];
+
+/// Runs each of [`IN_INDEX`] on a key that expires at once, and returns their errors.
+const RUN_INDEX: &str = "
+    local key = KEYS[1]
+    local errors = {}
+    for nth, call in ipairs({
+        {'HSET', key, 'f', ''}, {'HGET', key, 'f'}, {'HDEL', key, 'f'}, {'HGETALL', key}, {'TIME'}
+    }) do
+        local reply = redis.pcall(unpack(call))
+        errors[nth] = type(reply) == 'table' and reply.err or ''
+        redis.call('PEXPIRE', key, 1)
+    end
+    return errors";
+
+/// What is tried, on a key that does not exist.
+enum Tried {
+    Sessions(String),
+    Index(String),
+}
+
 /// Runs each needed command on a key that does not exist. Waits until the deadline for a server that is
 /// starting; any other state of the server, as being a replica, is no reason not to use it.
 pub(super) async fn probe(
@@ -37,21 +59,52 @@ pub(super) async fn probe(
     prefix: &str,
     deadline: Instant,
 ) -> Result<(), RedisConfigError> {
-    let key = format!("{prefix}probe-{:032x}", fastrand::u128(..));
-    loop {
-        let Err((command, error)) = run_each(driver, &key).await else {
-            return Ok(());
-        };
-        match error.failure() {
-            Failure::Denied => return Err(RedisConfigError::refused(command, error)),
-            Failure::Timeout | Failure::Disconnected | Failure::Starting => {}
-            _ => return Ok(()),
+    let key = format!("{prefix}{}", random_id());
+    Tried::Sessions(key).until_answered(driver, deadline).await
+}
+
+/// The same for the index of users.
+pub(super) async fn probe_index(
+    driver: &dyn Driver,
+    prefix: &str,
+    deadline: Instant,
+) -> Result<(), RedisConfigError> {
+    let key = user_hash(&random_id(), prefix);
+    Tried::Index(key).until_answered(driver, deadline).await
+}
+
+fn random_id() -> String {
+    format!("probe-{:032x}", fastrand::u128(..))
+}
+
+impl Tried {
+    async fn until_answered(
+        &self,
+        driver: &dyn Driver,
+        deadline: Instant,
+    ) -> Result<(), RedisConfigError> {
+        loop {
+            let Err((command, error)) = self.run(driver).await else {
+                return Ok(());
+            };
+            match error.failure() {
+                Failure::Denied => return Err(RedisConfigError::refused(command, error)),
+                Failure::Timeout | Failure::Disconnected | Failure::Starting => {}
+                _ => return Ok(()),
+            }
+            let next = Instant::now() + RETRY;
+            if next >= deadline {
+                return Err(RedisConfigError::late(Some(error)));
+            }
+            tokio::time::sleep_until(next).await;
         }
-        let next = Instant::now() + RETRY;
-        if next >= deadline {
-            return Err(RedisConfigError::late(Some(error)));
+    }
+
+    async fn run(&self, driver: &dyn Driver) -> Result<(), (&'static str, DriverError)> {
+        match self {
+            Self::Sessions(key) => run_each(driver, key).await,
+            Self::Index(key) => run_in_script(driver, RUN_INDEX, &[key], &IN_INDEX).await,
         }
-        tokio::time::sleep_until(next).await;
     }
 }
 
@@ -66,11 +119,21 @@ async fn run_each(driver: &dyn Driver, key: &str) -> Result<(), (&'static str, D
     // In a cluster, scripts use a key of this crate's own, too.
     let fence = driver.is_clustered().then(|| rename_fence(key));
     let keys: Vec<&str> = [key].into_iter().chain(fence.as_deref()).collect();
-    let errors = driver.eval(RUN_IN_SCRIPTS, &keys, Vec::new()).await;
-    let Reply::List(errors) = errors.map_err(of("EVAL"))? else {
+    run_in_script(driver, RUN_IN_SCRIPTS, &keys, &IN_SCRIPTS).await
+}
+
+/// The first of these commands of a script that is refused.
+async fn run_in_script(
+    driver: &dyn Driver,
+    script: &'static str,
+    keys: &[&str],
+    commands: &[&'static str],
+) -> Result<(), (&'static str, DriverError)> {
+    let errors = driver.eval(script, keys, Vec::new()).await;
+    let Reply::List(errors) = errors.map_err(|error| ("EVAL", error))? else {
         return Ok(());
     };
-    for (command, error) in IN_SCRIPTS.into_iter().zip(errors) {
+    for (command, error) in commands.iter().zip(errors) {
         if let Reply::Bytes(text) = error {
             let error = DriverError::reply(&String::from_utf8_lossy(&text));
             // Others are of the missing key.

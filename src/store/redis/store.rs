@@ -1,34 +1,31 @@
 //! The store.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    codec::{Codec, Records, Touch},
-    commands::{self, MAX_TTL},
+    codec::Records,
     config_error::RedisConfigError,
     connections::Connections,
     driver::{Client, Driver, FredDriver, Pool, SetIf},
-    error::{failed, too_large},
+    error::failed,
     feed,
     own_keys::replaced_mark,
-    rename,
+    sessions::Sessions,
+    users::{UserId, Users},
 };
 use crate::{
     id::SessionId,
     store::{
-        Capabilities, Changes, Created, REPLACED_MARK_TTL, Record, Revision, Saved, SessionStore,
-        StoreError,
+        Capabilities, Changes, Created, IndexedSession, REPLACED_MARK_TTL, Record, Revision, Saved,
+        SessionStore, StoreError, StoreErrorKind,
     },
 };
 
 pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
-/// Maximum length of a session as JSON.
-const MAX_VALUE_BYTES: usize = 64 * 1024;
-
 /// Sessions in Redis 6.2 or later, or Valkey: a single server, one behind Sentinel, or a cluster.
 ///
 /// ```no_run
@@ -62,12 +59,32 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// 8. A rotation leaves a key `[socketioxide-session]replaced:{hash}` for ten seconds, where the hash is
 ///    one of the old id.
 ///
+/// # The index of users
+///
+/// With [`user_id`](super::RedisStoreBuilder::user_id), a hash `[socketioxide-session]user:{user} {prefix}`
+/// holds `id → created,written`, in milliseconds since 1970.
+///
+/// 1. The entry of a session is written before the session, by [`create`](SessionStore::create), a
+///    [`rename`](SessionStore::rename), which keeps the time of creation, and a
+///    [`save`](SessionStore::save) that changes the user. When it can't be written, the call fails.
+/// 2. A load or a touch adds a missing entry, and extends the life of the hash, in the background, seldom.
+///    So sessions that another program created, or that are older than the index, are indexed at their
+///    next load here; until then they are missing from listings. A session that only another program
+///    keeps alive may be missing, too.
+/// 3. An entry may be of a session that has ended or has another user by now. The bridge loads each and
+///    compares. A listing removes, in the background, the entries without a session that were written
+///    more than a minute ago.
+/// 4. A create costs one script more, a rename a load and a script, and a save that changes the user up to
+///    three commands; a save that does not change the user, a touch, a load and a deletion cost no further
+///    round trip.
+///
 /// # Commands and permissions
 ///
 /// | command | for |
 /// |---|---|
 /// | `GET`, `SET`, `PTTL`, `DEL`, `EVAL` | sessions |
 /// | `GET`, `SET`, `PTTL`, `PEXPIRE`, `EXISTS`, `RENAMENX`, `DEL` in scripts | sessions |
+/// | `HSET`, `HGET`, `HDEL`, `HGETALL`, `TIME` in scripts | the index of users, if there is one |
 /// | `HELLO`, `CLIENT TRACKING` | reports of changes; without them the store works without reports |
 /// | `SELECT` | a database in the URL |
 /// | `CLUSTER SLOTS`, `CLUSTER INFO` | a cluster |
@@ -75,11 +92,12 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// | `PING` | only with RESP2 and without a password |
 /// | `CLIENT ID`, `INFO` | sent by the driver when it connects; refused without harm |
 ///
-/// [`connect`](Self::connect) returns an error that names the command when one for the sessions is
-/// refused. An ACL user for all of it, with the default prefix:
+/// [`connect`](Self::connect) returns an error that names the command when one for the sessions, or for the
+/// index, is refused. An ACL user for all of it, with the default prefix (without an index, leave out
+/// `+hset +hget +hdel +hgetall +time`):
 ///
 /// ```text
-/// ACL SETUSER app on '>password' '~session:*' '~\[socketioxide-session\]*' resetchannels -@all +get +set +pttl +pexpire +exists +renamenx +del +eval +hello +client|tracking +client|id +info +select +ping +role +cluster|slots +cluster|info
+/// ACL SETUSER app on '>password' '~session:*' '~\[socketioxide-session\]*' resetchannels -@all +get +set +pttl +pexpire +exists +renamenx +del +hset +hget +hdel +hgetall +time +eval +hello +client|tracking +client|id +info +select +ping +role +cluster|slots +cluster|info
 /// ```
 ///
 /// # Deployment caveats
@@ -100,11 +118,9 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// - **While a slot of a cluster is moved,** sessions of that slot that have moved already can't be
 ///   loaded until the driver has followed.
 pub struct RedisStore<T> {
-    connections: Arc<Connections>,
-    prefix: Arc<str>,
-    records: Arc<Records>,
+    sessions: Sessions<T>,
+    users: Option<Arc<Users<T>>>,
     heartbeat: Duration,
-    data: PhantomData<fn() -> T>,
 }
 
 impl<T> RedisStore<T> {
@@ -114,12 +130,11 @@ impl<T> RedisStore<T> {
         prefix: Option<Arc<str>>,
         heartbeat: Duration,
     ) -> Self {
+        let prefix = prefix.unwrap_or_else(|| records.default_prefix().into());
         Self {
-            connections: Arc::new(connections),
-            prefix: prefix.unwrap_or_else(|| records.default_prefix().into()),
-            records: Arc::new(records),
+            sessions: Sessions::new(Arc::new(connections), prefix, Arc::new(records)),
+            users: None,
             heartbeat,
-            data: PhantomData,
         }
     }
 
@@ -165,11 +180,9 @@ impl<T> RedisStore<T> {
     #[must_use]
     pub fn with_records(self, records: impl Into<Records>) -> Self {
         let records = records.into();
-        Self {
-            prefix: records.default_prefix().into(),
-            records: Arc::new(records),
-            ..self
-        }
+        let prefix = records.default_prefix().into();
+        let connections = self.sessions.connections.clone();
+        self.with_sessions(Sessions::new(connections, prefix, Arc::new(records)))
     }
 
     /// Uses another prefix of keys than `session:`.
@@ -180,11 +193,50 @@ impl<T> RedisStore<T> {
     /// hash tag.
     pub fn with_prefix(self, prefix: &str) -> Result<Self, RedisConfigError> {
         let prefix = checked_prefix(prefix)?;
-        Ok(Self { prefix, ..self })
+        let connections = self.sessions.connections.clone();
+        let records = self.sessions.records.clone();
+        Ok(self.with_sessions(Sessions::new(connections, prefix, records)))
     }
 
-    fn key(&self, id: &SessionId) -> String {
-        [&*self.prefix, id.expose()].concat()
+    /// Indexes the sessions by the user that they belong to, as
+    /// [`RedisStoreBuilder::user_id`](super::RedisStoreBuilder::user_id) does. For a store with a client
+    /// of your own; the permission for the commands is not tried.
+    ///
+    /// ```no_run
+    /// # use socketioxide_session::RedisStore;
+    /// # struct User { id: u64 }
+    /// # fn indexed(client: fred::clients::Client) {
+    /// let store = RedisStore::<User>::from_client(client);
+    /// let store = store.with_user_id(|user| Some(user.id.to_string()));
+    /// # drop(store); }
+    /// ```
+    #[must_use]
+    pub fn with_user_id(
+        self,
+        user_id: impl Fn(&T) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.indexed(Arc::new(user_id))
+    }
+
+    pub(super) fn indexed(self, user_id: Arc<UserId<T>>) -> Self {
+        let users = Users::new(self.sessions.clone(), user_id);
+        Self {
+            users: Some(Arc::new(users)),
+            ..self
+        }
+    }
+
+    fn with_sessions(self, sessions: Sessions<T>) -> Self {
+        let user_id = self.users.as_ref().map(|users| users.user_id().clone());
+        let store = Self {
+            sessions,
+            users: None,
+            ..self
+        };
+        match user_id {
+            Some(user_id) => store.indexed(user_id),
+            None => store,
+        }
     }
 }
 
@@ -195,19 +247,6 @@ pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError>
     Ok(prefix.into())
 }
 
-impl<T: Serialize + DeserializeOwned> RedisStore<T> {
-    fn codec(&self) -> &dyn Codec<T> {
-        self.records.codec()
-    }
-}
-
-fn bounded(value: Vec<u8>) -> Result<Bytes, StoreError> {
-    if value.len() > MAX_VALUE_BYTES {
-        return Err(too_large(value.len()));
-    }
-    Ok(value.into())
-}
-
 #[async_trait]
 impl<T> SessionStore for RedisStore<T>
 where
@@ -216,27 +255,18 @@ where
     type Data = T;
 
     async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
-        let value = bounded(self.codec().create(id, data, ttl)?)?;
-        let (driver, _permit) = self.connections.next()?;
-        let ttl = Some(ttl.min(MAX_TTL));
-        let created = driver
-            .set(&self.key(id), value.clone(), ttl, SetIf::Missing)
-            .await;
-        Ok(if created.map_err(failed)? {
-            Created::Created(value.into())
-        } else {
-            Created::Taken
-        })
+        match &self.users {
+            Some(users) => users.create(id, data, ttl).await,
+            None => self.sessions.create(id, data, ttl).await,
+        }
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
-        let found = commands::load(&**driver, &self.key(id)).await;
-        let Some((value, ttl)) = found.map_err(failed)? else {
-            return Ok(None);
-        };
-        let data = self.codec().decode(&value)?;
-        Ok(data.map(|data| Record::new(data, ttl, value.into())))
+        let record = self.sessions.load(id).await?;
+        if let (Some(users), Some(record)) = (&self.users, &record) {
+            users.seen(id, &record.data, record.ttl);
+        }
+        Ok(record)
     }
 
     async fn save(
@@ -245,30 +275,18 @@ where
         data: &T,
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
-        // A revision of another store is none of this one's: nothing equals it.
-        let expected = Bytes::copy_from_slice(expected.as_bytes().unwrap_or_default());
-        let value = if expected.is_empty() {
-            Bytes::new()
-        } else {
-            bounded(self.codec().update(&expected, data)?)?
-        };
-        let (driver, _permit) = self.connections.next()?;
-        let saved = commands::save(&**driver, &self.key(id), expected, value.clone()).await;
-        Ok(match saved.map_err(failed)? {
-            commands::Swap::Done => Saved::Saved(value.into()),
-            commands::Swap::Differs => Saved::Conflict,
-            commands::Swap::Missing => Saved::Gone,
-        })
+        match &self.users {
+            Some(users) => users.save(id, data, expected).await,
+            None => self.sessions.save(id, data, expected).await,
+        }
     }
 
-    async fn touch(&self, id: &SessionId, _: &T, ttl: Duration) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
-        let key = self.key(id);
-        let touched = match self.codec().touch() {
-            Touch::Given => commands::touch(&**driver, &key, ttl).await,
-            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl).await,
-        };
-        touched.map_err(failed)
+    async fn touch(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<bool, StoreError> {
+        let touched = self.sessions.touch(id, ttl).await?;
+        if let (Some(users), true) = (&self.users, touched) {
+            users.seen(id, data, Some(ttl));
+        }
+        Ok(touched)
     }
 
     async fn keep_alive(
@@ -278,53 +296,67 @@ where
         ttl: Duration,
         interval: Duration,
     ) -> Result<Option<Duration>, StoreError> {
-        if let Touch::Script { .. } = self.codec().touch() {
-            let exists = self.touch(id, data, ttl).await?;
-            return Ok(exists.then_some(ttl));
+        let left = self.sessions.keep_alive(id, ttl, interval).await?;
+        if let (Some(users), Some(left)) = (&self.users, left) {
+            // The greatest is that of a session that never expires.
+            users.seen(id, data, Some(left).filter(|left| *left < Duration::MAX));
         }
-        let (driver, _permit) = self.connections.next()?;
-        let left = commands::keep_alive(&**driver, &self.key(id), ttl, interval).await;
-        left.map_err(failed)
+        Ok(left)
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
-        let (old, new) = (self.key(old), self.key(new));
-        if driver.is_clustered() {
-            rename::rename(driver, old, new).await
-        } else {
-            commands::rename(&**driver, &old, &new).await
+        match &self.users {
+            Some(users) => users.rename(old, new).await,
+            None => self.sessions.rename(old, new).await,
         }
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
-        driver.delete(&self.key(id)).await.map_err(failed)
+        match &self.users {
+            Some(users) => users.delete(id).await,
+            None => self.sessions.delete(id).await,
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            foreign_records: self.codec().foreign_records(),
+            foreign_records: self.sessions.codec().foreign_records(),
+            user_index: self.users.is_some(),
             ..Capabilities::default()
         }
     }
 
+    fn user_id(&self, data: &T) -> Option<String> {
+        self.users.as_ref().and_then(|users| users.user_of(data))
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        match &self.users {
+            Some(users) => users.list(user).await,
+            None => Err(StoreErrorKind::Unsupported.into()),
+        }
+    }
+
     fn changes(&self) -> Option<Changes> {
-        if !self.connections.can_report() {
+        if !self.sessions.connections.can_report() {
             return None;
         }
-        feed::changes(self.connections.all(), &self.prefix, self.heartbeat)
+        feed::changes(
+            self.sessions.connections.all(),
+            &self.sessions.prefix,
+            self.heartbeat,
+        )
     }
 
     async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
-        let (driver, _permit) = self.connections.next()?;
+        let (driver, _permit) = self.sessions.connections.next()?;
         let (key, ttl) = (replaced_mark(id), Some(REPLACED_MARK_TTL));
         let marked = driver.set(&key, Bytes::from_static(b"1"), ttl, SetIf::Always);
         marked.await.map(|_| ()).map_err(failed)
     }
 
     async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
+        let (driver, _permit) = self.sessions.connections.next()?;
         let mark = driver.get(&replaced_mark(id)).await;
         mark.map(|mark| mark.is_some()).map_err(failed)
     }
@@ -333,11 +365,9 @@ where
 impl<T> Clone for RedisStore<T> {
     fn clone(&self) -> Self {
         Self {
-            connections: self.connections.clone(),
-            prefix: self.prefix.clone(),
-            records: self.records.clone(),
+            sessions: self.sessions.clone(),
+            users: self.users.clone(),
             heartbeat: self.heartbeat,
-            data: PhantomData,
         }
     }
 }
@@ -346,8 +376,8 @@ impl<T> Clone for RedisStore<T> {
 impl<T> fmt::Debug for RedisStore<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("prefix", &self.prefix)
-            .field("connections", &self.connections.all().len())
+            .field("prefix", &self.sessions.prefix)
+            .field("connections", &self.sessions.connections.all().len())
             .finish_non_exhaustive()
     }
 }

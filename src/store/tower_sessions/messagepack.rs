@@ -83,6 +83,7 @@ impl<'a> RecordBytes<'a> {
     }
 
     /// The id inside of the record.
+    #[cfg(test)]
     pub(crate) fn id(&self) -> i128 {
         let mut id = [0; 16];
         id.copy_from_slice(&self.bytes[HEADER.len()..ID_END]);
@@ -117,12 +118,6 @@ impl<'a> RecordBytes<'a> {
         let mut changed = self.bytes.to_vec();
         changed[HEADER.len()..ID_END].copy_from_slice(&id.to_be_bytes());
         changed
-    }
-
-    /// The record with another time of expiry.
-    pub(crate) fn with_expiry(&self, expires: OffsetDateTime) -> Option<Vec<u8>> {
-        let encoded = encoded_expiry(expires)?;
-        Some(self.spliced(self.data_end..self.bytes.len(), &encoded))
     }
 
     /// The record with another value at a [path](Self::field) that exists; `None` if it does not.

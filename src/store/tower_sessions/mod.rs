@@ -2,6 +2,6 @@
 //! that a type stands for.
 
 pub(crate) mod field;
-#[allow(dead_code, reason = "the codec of `RedisStore` calls these")]
+#[cfg(feature = "redis")]
 pub(crate) mod messagepack;
 pub(crate) mod raw_id;

@@ -6,6 +6,7 @@
 
 mod concurrent;
 mod sequential;
+mod users;
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
@@ -19,6 +20,10 @@ pub use sequential::{
     awkward_ids_and_data_survive, changes_are_reported, create_never_overwrites, every_call_ends,
     expired_is_gone, read_only_stores_only_read, save_and_touch_never_create,
     save_is_compare_and_swap_and_keeps_the_ttl, touch_never_shortens,
+};
+pub use users::{
+    a_rename_carries_the_time_of_creation, a_save_moves_a_session_to_another_user,
+    created_sessions_are_listed, deleted_sessions_are_not_listed, users_do_not_mix,
 };
 
 use crate::{
@@ -38,12 +43,16 @@ const SHORT: Duration = Duration::from_millis(500);
 ///
 /// Give it a name for the module, and an async expression that makes a store for
 /// [`SampleData`], or for any [`TestData`]. It
-/// is evaluated once for each test. The crate `tokio` must be a (dev-)dependency, with `macros` and
+/// is evaluated once for each test. A store that indexes its sessions by user derives the user id from the
+/// text of the data alone: `.user_id(|data| Some(data.text.clone()))`. The crate `tokio` must be a (dev-)dependency, with `macros` and
 /// `rt-multi-thread`.
 ///
 /// ```
 /// # use socketioxide_session::{MemoryStore, testing::SampleData};
 /// socketioxide_session::store_conformance!(memory, async { MemoryStore::<SampleData>::new() });
+/// socketioxide_session::store_conformance!(with_an_index, async {
+///     MemoryStore::<SampleData>::new().user_id(|data| Some(data.text.clone()))
+/// });
 /// ```
 #[macro_export]
 macro_rules! store_conformance {
@@ -61,6 +70,11 @@ macro_rules! store_conformance {
             changes_are_reported,
             every_call_ends,
             dropped_calls_leave_nothing_half_done,
+            created_sessions_are_listed,
+            deleted_sessions_are_not_listed,
+            a_rename_carries_the_time_of_creation,
+            a_save_moves_a_session_to_another_user,
+            users_do_not_mix,
         );
     };
     (@laws $name:ident, $store:expr, $($law:ident,)*) => {

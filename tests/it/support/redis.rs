@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use socketioxide_session::{
     RedisStore, SessionId, SessionStore, StoreError,
-    store::{Change, Changes, Created, Record, Revision, Saved},
+    store::{Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved},
 };
 
 use super::server::User;
@@ -483,10 +483,6 @@ pub(crate) struct Hosted<T, H> {
 }
 
 impl<T, H> Hosted<T, H> {
-    pub(crate) async fn new(url: &str, host: H) -> Self {
-        Self::of(RedisStore::connect(url).await.unwrap(), host)
-    }
-
     pub(crate) fn of(store: RedisStore<T>, host: H) -> Self {
         Self { store, _host: host }
     }
@@ -545,5 +541,17 @@ where
 
     async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
         self.store.was_replaced(id).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn user_id(&self, data: &T) -> Option<String> {
+        SessionStore::user_id(&self.store, data)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
+        self.store.sessions_of_user(user).await
     }
 }

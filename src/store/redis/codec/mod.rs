@@ -2,15 +2,18 @@
 
 mod error;
 mod express;
-#[allow(dead_code, reason = "records of tower-sessions are to use all of it")]
 mod field;
 mod json;
 mod merge;
 mod records;
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+mod tower_sessions;
 
 use std::time::Duration;
 
 pub use self::records::Records;
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+pub use self::tower_sessions::TowerSessionsRecords;
 pub use self::{
     express::{ExpressRecords, ExpressRecordsError, SameSite},
     field::FieldPathError,
@@ -43,14 +46,18 @@ pub(crate) trait Codec<T>: Send + Sync {
     /// [`Encode`](crate::store::StoreErrorKind::Encode) when the result would not read back as `data`.
     fn update(&self, stored: &[u8], data: &T) -> Result<Vec<u8>, StoreError>;
 
-    /// Writes a record for another id; `None` when records don't contain their id.
+    /// Whether records contain their id, so that a rename [changes](Self::renamed) them.
+    fn contains_id(&self) -> bool {
+        false
+    }
+
+    /// Writes a record for another id, if records [contain](Self::contains_id) it.
     ///
     /// # Errors
     ///
     /// As [`update`](Self::update).
-    #[allow(dead_code, reason = "records of tower-sessions are to use it")]
-    fn renamed(&self, _stored: &[u8], _new: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
+    fn renamed(&self, stored: &[u8], _new: &SessionId) -> Result<Vec<u8>, StoreError> {
+        Ok(stored.to_vec())
     }
 
     /// The lifetime of a session after a touch.

@@ -2,6 +2,8 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+use super::tower_sessions::TowerSessionsRecords;
 use super::{Codec, express::ExpressRecords, json::Json};
 
 /// The format of the records in Redis: this crate's own JSON, or that of another program.
@@ -20,6 +22,8 @@ enum Format {
     #[default]
     Json,
     Express(ExpressRecords),
+    #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+    TowerSessions(TowerSessionsRecords),
 }
 
 impl Records {
@@ -28,6 +32,8 @@ impl Records {
         match self.0 {
             Format::Json => "session:",
             Format::Express(_) => "sess:",
+            #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+            Format::TowerSessions(_) => "",
         }
     }
 
@@ -38,6 +44,8 @@ impl Records {
         match &self.0 {
             Format::Json => &Json,
             Format::Express(records) => records,
+            #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+            Format::TowerSessions(records) => records,
         }
     }
 }
@@ -45,5 +53,12 @@ impl Records {
 impl From<ExpressRecords> for Records {
     fn from(records: ExpressRecords) -> Self {
         Self(Format::Express(records))
+    }
+}
+
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+impl From<TowerSessionsRecords> for Records {
+    fn from(records: TowerSessionsRecords) -> Self {
+        Self(Format::TowerSessions(records))
     }
 }

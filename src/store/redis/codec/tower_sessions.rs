@@ -20,27 +20,76 @@ use crate::{
     },
 };
 
-/// The sessions of tower-sessions.
+/// The records of tower-sessions in Redis, for [`RedisStoreBuilder::records`].
+///
+/// [`RedisStoreBuilder::records`]: crate::store::RedisStoreBuilder::records
+///
+///
+/// The format is that of tower-sessions-redis-store 0.16: `rmp_serde::to_vec` of the `Record` of
+/// tower-sessions-core 0.14, which that of 0.15 equals.
 ///
 /// - A session's data is the whole data of the record, or what is at a path of it, as
 ///   `session.insert(path, value)` stores it.
 /// - An update keeps every byte that it does not change. The time of expiry inside of the record is left
 ///   to tower-sessions, which reads that of the key alone.
 /// - A rename changes the id inside, because tower-sessions saves and deletes by it.
+/// - The ids are those of tower-sessions: 16 bytes as 22 characters of base64url, which
+///   [`SessionId::generate`] makes, too.
+/// - The key is the id alone, without a prefix, so that the sessions need a database of their own.
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use socketioxide_session::{
+///     RedisStore, SessionBridge,
+///     interop::tower_sessions::{PlainCookie, TowerSessionsRecords},
+/// };
+///
+/// // What the application inserts: `session.insert("user", user)`.
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+/// let store: RedisStore<User> = RedisStore::<User>::builder("redis://127.0.0.1")?
+///     .records(TowerSessionsRecords::field("user"))
+///     .connect()
+///     .await?;
+/// let sessions = SessionBridge::builder(PlainCookie::new("id")?, store).build()?;
+/// # drop(sessions);
+/// # Ok(()) }
+/// ```
+///
+/// # Deployment caveats
+///
+/// - **tower-sessions overwrites.** Its `save` writes the whole record of its request, so an update made
+///   here while such a request runs may be lost, and a session that ended meanwhile may exist again.
+/// - tower-sessions' own expiry is that of the key. A touch here extends it; the time inside of the
+///   record stays what tower-sessions wrote.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TowerSessionsRecords {
+pub struct TowerSessionsRecords {
     path: Option<Arc<str>>,
 }
 
 impl TowerSessionsRecords {
-    /// Records whose data is read as one `T`.
-    pub(crate) fn whole_data() -> Self {
+    /// Records whose whole data is one `T`, which must be an object.
+    #[must_use]
+    pub fn whole_data() -> Self {
         Self::default()
     }
 
     /// Records with a `T` at this path of the data. A dot leads into an object, unless the key with
     /// the dot exists. Nothing there, or null, is a session without a login.
-    pub(crate) fn field(path: impl Into<Arc<str>>) -> Self {
+    ///
+    /// ```
+    /// use socketioxide_session::interop::tower_sessions::TowerSessionsRecords;
+    ///
+    /// // The login of axum-login, for `AxumLogin`.
+    /// let records = TowerSessionsRecords::field("axum-login.data");
+    /// # drop(records);
+    /// ```
+    #[must_use]
+    pub fn field(path: impl Into<Arc<str>>) -> Self {
         Self {
             path: Some(path.into()),
         }
@@ -93,8 +142,12 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for TowerSessionsRecords {
         self.with_value(&record, json(&merged)?)
     }
 
-    fn renamed(&self, stored: &[u8], new: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(Some(parsed(stored)?.with_id(raw(new)?)))
+    fn contains_id(&self) -> bool {
+        true
+    }
+
+    fn renamed(&self, stored: &[u8], new: &SessionId) -> Result<Vec<u8>, StoreError> {
+        Ok(parsed(stored)?.with_id(raw(new)?))
     }
 
     fn foreign_records(&self) -> bool {
@@ -190,16 +243,14 @@ mod tests {
             TowerSessionsRecords::field("app.user"),
             TowerSessionsRecords::whole_data(),
         ] {
-            let written = codec.create(&id, &user, Duration::from_secs(60)).unwrap();
+            let written = codec.create(&id, &user, Duration::from_mins(1)).unwrap();
             assert_eq!(codec.decode(&written).unwrap(), Some(user.clone()));
             assert_eq!(
                 RecordBytes::parse(&written).unwrap().id(),
                 raw_id::of(&id).unwrap()
             );
             let new = SessionId::generate().unwrap();
-            let renamed = Codec::<User>::renamed(&codec, &written, &new)
-                .unwrap()
-                .unwrap();
+            let renamed = Codec::<User>::renamed(&codec, &written, &new).unwrap();
             assert_eq!(
                 RecordBytes::parse(&renamed).unwrap().id(),
                 raw_id::of(&new).unwrap()

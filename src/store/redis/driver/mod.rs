@@ -126,4 +126,12 @@ impl Reply {
             _ => 0,
         }
     }
+
+    /// The bytes, if it is any.
+    pub(super) fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
 }

@@ -21,22 +21,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    commands::{self, MAX_TTL, Stored, Swap, life},
-    driver::{Driver, DriverError, Reply, SetIf},
-    error::{failed, taken},
-    own_keys::rename_fence,
+    super::{
+        commands::{self, MAX_TTL, Stored, Swap},
+        driver::{Driver, DriverError, SetIf},
+        error::{failed, taken},
+        own_keys::rename_fence,
+    },
+    fence::{ATTEMPTS, FENCE, Outcome, RenamedRecord, outcome, written_all_the_time},
 };
 use crate::store::{StoreError, StoreErrorKind};
-
-/// Maximum number of attempts when other programs write the session at the same time.
-const ATTEMPTS: usize = 20;
-
-/// Sets the fence, and returns the value and its remaining life.
-const FENCE: &str = "
-    local stored = redis.call('GET', KEYS[1])
-    if not stored then return {0, -2} end
-    redis.call('SET', KEYS[2], '', 'PX', 2000)
-    return {1, redis.call('PTTL', KEYS[1]), stored}";
 
 /// Deletes a key and its fence if its value is the expected one, and returns its remaining life.
 /// Otherwise returns its value, too.
@@ -48,69 +41,147 @@ const DELETE_IF: &str = "
     redis.call('DEL', KEYS[1], KEYS[2])
     return {2, left}";
 
-/// The result of [`FENCE`] and [`DELETE_IF`].
-enum Outcome {
-    Missing,
-    /// The value is this one, and was left as it is.
-    Stored(Stored),
-    /// It was deleted, with this remaining life.
-    Deleted(Option<Duration>),
-}
-
 /// Runs to its end, even when the caller's future is dropped: half of it would leave the session under
 /// both ids.
-pub(super) async fn rename(
+pub(in crate::store::redis) async fn rename(
     driver: &Arc<dyn Driver>,
     old: String,
     new: String,
+    record: RenamedRecord,
 ) -> Result<bool, StoreError> {
     let driver = driver.clone();
-    let renaming = tokio::spawn(async move { copy_then_delete(&*driver, &old, &new).await });
+    let renaming = tokio::spawn(async move {
+        let copying = Copying {
+            driver: &*driver,
+            new: &new,
+            record: &record,
+        };
+        copying.copy_then_delete(&old).await
+    });
     renaming
         .await
         .unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Other, error)))
 }
 
-async fn copy_then_delete(driver: &dyn Driver, old: &str, new: &str) -> Result<bool, StoreError> {
-    let fence = [old, &rename_fence(old)];
-    let fenced = driver.eval(FENCE, &fence, Vec::new()).await;
-    let Outcome::Stored(mut copied) = outcome(&fenced.map_err(failed)?) else {
-        return Ok(false);
-    };
-    copy(driver, new, &copied).await?;
-    for _ in 0..ATTEMPTS {
-        match delete_surely(driver, old, &copied.0).await {
-            Ok(Outcome::Deleted(left)) => {
-                // It was touched after it was copied.
-                if copied
-                    .1
-                    .is_some_and(|ttl| left.is_none_or(|left| left > ttl))
-                {
-                    extend(driver, new, left).await?;
+/// A copy of the session that is under the new id.
+struct Copied {
+    /// What is stored under the old id.
+    stored: Bytes,
+    /// What is stored under the new one.
+    copy: Bytes,
+    ttl: Option<Duration>,
+}
+
+/// A rename, and what all of its steps need.
+struct Copying<'a> {
+    driver: &'a dyn Driver,
+    new: &'a str,
+    record: &'a RenamedRecord,
+}
+
+impl Copying<'_> {
+    async fn copy_then_delete(&self, old: &str) -> Result<bool, StoreError> {
+        let fence = [old, &rename_fence(old)];
+        let fenced = self.driver.eval(FENCE, &fence, Vec::new()).await;
+        let Outcome::Stored(stored) = outcome(&fenced.map_err(failed)?) else {
+            return Ok(false);
+        };
+        let mut copied = self.renamed(stored)?;
+        self.copy(&copied).await?;
+        for _ in 0..ATTEMPTS {
+            match delete_surely(self.driver, old, &copied.stored).await {
+                Ok(Outcome::Deleted(left)) => {
+                    self.finish(&copied, left).await?;
+                    return Ok(true);
                 }
-                return Ok(true);
+                Ok(Outcome::Stored(stored)) => copied = self.update(&copied, stored).await?,
+                // It ended meanwhile.
+                Ok(Outcome::Missing) => {
+                    let removed = delete_if(self.driver, self.new, &copied.copy).await;
+                    return removed.map(|_| false).map_err(failed);
+                }
+                Err(error) => {
+                    // A reply proves that nothing was deleted.
+                    if error.is_reply() {
+                        self.remove(&copied.copy).await;
+                    }
+                    return Err(failed(error));
+                }
             }
-            Ok(Outcome::Stored(stored)) => {
-                update(driver, new, &copied, &stored).await?;
-                copied = stored;
-            }
-            // It ended meanwhile.
-            Ok(Outcome::Missing) => {
-                let removed = delete_if(driver, new, &copied.0).await;
-                return removed.map(|_| false).map_err(failed);
-            }
+        }
+        self.remove(&copied.copy).await;
+        Err(written_all_the_time())
+    }
+
+    fn renamed(&self, (stored, ttl): Stored) -> Result<Copied, StoreError> {
+        let copy = match self.record {
+            Some(renamed) => renamed(&stored)?,
+            None => stored.clone(),
+        };
+        Ok(Copied { stored, copy, ttl })
+    }
+
+    async fn copy(&self, copied: &Copied) -> Result<(), StoreError> {
+        let copy = copied.copy.clone();
+        let set = self
+            .driver
+            .set(self.new, copy, copied.ttl, SetIf::Missing)
+            .await;
+        match set {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(taken()),
             Err(error) => {
-                // A reply proves that nothing was deleted.
-                if error.is_reply() {
-                    remove(driver, new, &copied).await;
-                }
-                return Err(failed(error));
+                // It may exist all the same.
+                self.remove(&copied.copy).await;
+                Err(failed(error))
             }
         }
     }
-    remove(driver, new, &copied).await;
-    let why = "another program wrote the session all the time while it was renamed";
-    Err(StoreError::new(StoreErrorKind::Unavailable, why))
+
+    /// Brings the copy up to date with what is stored under the old id now. Removes it if that fails.
+    async fn update(&self, copied: &Copied, stored: Stored) -> Result<Copied, StoreError> {
+        let next = match self.renamed(stored) {
+            Ok(next) => next,
+            Err(error) => {
+                self.remove(&copied.copy).await;
+                return Err(error);
+            }
+        };
+        let (old, new) = (copied.copy.clone(), next.copy.clone());
+        let updated = match commands::save(self.driver, self.new, old, new, true).await {
+            Ok(Swap::Done) => self.extend(next.ttl).await,
+            Ok(Swap::Missing | Swap::Differs) => Err(taken()),
+            Err(error) => Err(failed(error)),
+        };
+        if let Err(error) = updated {
+            self.remove(&copied.copy).await;
+            self.remove(&next.copy).await;
+            return Err(error);
+        }
+        Ok(next)
+    }
+
+    /// Extends the life of the copy if the session was touched after it was copied.
+    async fn finish(&self, copied: &Copied, left: Option<Duration>) -> Result<(), StoreError> {
+        if copied
+            .ttl
+            .is_some_and(|ttl| left.is_none_or(|left| left > ttl))
+        {
+            self.extend(left).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the copy live as long as the session.
+    async fn extend(&self, left: Option<Duration>) -> Result<(), StoreError> {
+        let touched = commands::touch(self.driver, self.new, left.unwrap_or(MAX_TTL)).await;
+        touched.map(|_| ()).map_err(failed)
+    }
+
+    /// Removes the copy if the server can be reached. It expires otherwise.
+    async fn remove(&self, copy: &Bytes) {
+        let _ = delete_if(self.driver, self.new, copy).await;
+    }
 }
 
 /// Deletes a key if it has this value; asks a second time when the answer is lost. A key that is missing
@@ -129,66 +200,10 @@ async fn delete_surely(
     }
 }
 
-async fn copy(driver: &dyn Driver, new: &str, session: &Stored) -> Result<(), StoreError> {
-    let (value, ttl) = session;
-    match driver.set(new, value.clone(), *ttl, SetIf::Missing).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(taken()),
-        Err(error) => {
-            // It may exist all the same.
-            remove(driver, new, session).await;
-            Err(failed(error))
-        }
-    }
-}
-
-/// Brings the copy up to date with what is stored under the old id now. Removes it if that fails.
-async fn update(
-    driver: &dyn Driver,
-    new: &str,
-    copied: &Stored,
-    stored: &Stored,
-) -> Result<(), StoreError> {
-    let saved = commands::save(driver, new, copied.0.clone(), stored.0.clone()).await;
-    let updated = match saved {
-        Ok(Swap::Done) => extend(driver, new, stored.1).await,
-        Ok(Swap::Missing | Swap::Differs) => Err(taken()),
-        Err(error) => Err(failed(error)),
-    };
-    if updated.is_err() {
-        remove(driver, new, copied).await;
-        remove(driver, new, stored).await;
-    }
-    updated
-}
-
-/// Lets the copy live as long as the session.
-async fn extend(driver: &dyn Driver, new: &str, left: Option<Duration>) -> Result<(), StoreError> {
-    let touched = commands::touch(driver, new, left.unwrap_or(MAX_TTL)).await;
-    touched.map(|_| ()).map_err(failed)
-}
-
-/// Removes the copy if the server can be reached. It expires otherwise.
-async fn remove(driver: &dyn Driver, new: &str, copied: &Stored) {
-    let _ = delete_if(driver, new, &copied.0).await;
-}
-
 async fn delete_if(driver: &dyn Driver, key: &str, value: &Bytes) -> Result<Outcome, DriverError> {
     let keys = [key, &rename_fence(key)];
     let reply = driver.eval(DELETE_IF, &keys, vec![value.clone()]).await?;
     Ok(outcome(&reply))
-}
-
-fn outcome(reply: &Reply) -> Outcome {
-    let Reply::List(reply) = reply else {
-        return Outcome::Missing;
-    };
-    let left = life(reply.get(1).map_or(-1, Reply::integer));
-    match (reply.first().map(Swap::of), reply.get(2)) {
-        (Some(Swap::Done), _) => Outcome::Deleted(left),
-        (Some(Swap::Differs), Some(Reply::Bytes(value))) => Outcome::Stored((value.clone(), left)),
-        _ => Outcome::Missing,
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +214,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::{
-        super::driver::{Event, Master},
+        super::super::driver::{Event, Master, Reply},
         *,
     };
 
@@ -306,7 +321,7 @@ mod tests {
     }
 
     async fn renamed(cluster: &Arc<dyn Driver>) -> StoreErrorKind {
-        let renamed = rename(cluster, "old".into(), "new".into()).await;
+        let renamed = rename(cluster, "old".into(), "new".into(), None).await;
         renamed.unwrap_err().kind()
     }
 

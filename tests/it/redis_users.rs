@@ -1,0 +1,429 @@
+//! The index of users on real servers.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
+
+use futures_util::TryStreamExt as _;
+use socketioxide_session::{
+    RedisStore, Session, SessionBridge, SessionId, SessionStore,
+    interop::express::ExpressRecords,
+    store::{Created, RedisConfigError, Saved, StoreErrorKind},
+};
+
+use crate::support::{
+    redis::{Cluster, HOUR, Redis, must_load},
+    server::{Server, Setup, User},
+    soon,
+};
+
+/// The key of the index of a user.
+fn index(user: &str) -> String {
+    format!("[socketioxide-session]user:{user} session:")
+}
+
+/// Sessions by the name of their user; an empty name is an anonymous client.
+async fn connect(url: &str) -> RedisStore<User> {
+    let builder = RedisStore::<User>::builder(url).unwrap();
+    let builder = builder.user_id(|user| Some(user.name.clone()));
+    builder.connect().await.unwrap()
+}
+
+async fn node(url: &str) -> Server {
+    let setup = Setup::new().say_why().store(connect(url).await);
+    setup.start().await
+}
+
+fn user(name: &str) -> User {
+    User {
+        name: name.into(),
+        visits: 0,
+    }
+}
+
+async fn created(store: &RedisStore<User>, name: &str) -> SessionId {
+    let id = SessionId::generate().unwrap();
+    let made = store.create(&id, &user(name), HOUR).await.unwrap();
+    assert!(matches!(made, Created::Created(_)));
+    id
+}
+
+async fn listed(store: &RedisStore<User>, name: &str) -> HashSet<SessionId> {
+    let listed = store.sessions_of_user(name).await.unwrap();
+    listed.into_iter().map(|session| session.id).collect()
+}
+
+async fn loaded(sessions: &SessionBridge<User>, name: &str) -> Vec<Session<User>> {
+    sessions.sessions_of_user(name).try_collect().await.unwrap()
+}
+
+async fn ids(sessions: &SessionBridge<User>, name: &str) -> HashSet<SessionId> {
+    let loaded = loaded(sessions, name).await;
+    loaded.iter().map(|session| session.id().clone()).collect()
+}
+
+/// An entry that was written then.
+fn entry(created: SystemTime, written: SystemTime) -> String {
+    let millis = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    format!(
+        "{},{}",
+        millis(created).as_millis(),
+        millis(written).as_millis()
+    )
+}
+
+fn ago(by: Duration) -> SystemTime {
+    SystemTime::now() - by
+}
+
+async fn until_cli(server: &Redis, args: &[&str], expected: &str) {
+    soon("the server has it", async {
+        while server.cli(args) != expected {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// Two nodes: devices are listed, and "sign out everywhere else" reaches the sockets of both.
+async fn ends_the_other_sessions(url: &str) {
+    let nodes = [node(url).await, node(url).await];
+    let here = nodes[0].login("Ann").await;
+    let there = nodes[1].login("Ann").await;
+    let eve = nodes[1].login("Eve").await;
+    let mut at_home = nodes[0].connected(&here).await;
+    let mut elsewhere = nodes[1].connected(&there).await;
+    let mut eves_tab = nodes[0].connected(&eve).await;
+    let both: HashSet<_> = [here.id().clone(), there.id().clone()].into();
+    for node in &nodes {
+        assert_eq!(ids(&node.sessions, "Ann").await, both);
+    }
+
+    let ended = nodes[0].sessions.end_other_sessions(&here).await.unwrap();
+    assert_eq!(ended, 1);
+    assert_eq!(elsewhere.frame().await, r#"42["ended","deleted"]"#);
+    assert_eq!(elsewhere.frame().await, "41");
+    for node in &nodes {
+        assert_eq!(ids(&node.sessions, "Ann").await, [here.id().clone()].into());
+    }
+    // The others stay.
+    let name = r#"[{"name":"Eve","visits":0}]"#;
+    assert_eq!(eves_tab.ask("/", "whoami").await, name);
+
+    // A renamed session ends, too, from the other node.
+    let rotated = nodes[0].sessions.rotate(&here).await.unwrap();
+    assert_eq!(
+        ids(&nodes[1].sessions, "Ann").await,
+        [rotated.id().clone()].into()
+    );
+    assert_eq!(
+        nodes[1].sessions.end_sessions_of_user("Ann").await.unwrap(),
+        1
+    );
+    at_home.frame_of("41").await;
+    assert!(rotated.reload().await.is_err());
+    assert!(loaded(&nodes[0].sessions, "Ann").await.is_empty());
+    assert_eq!(
+        ids(&nodes[0].sessions, "Eve").await,
+        [eve.id().clone()].into()
+    );
+}
+
+#[tokio::test]
+async fn on_two_nodes_the_other_sessions_of_a_user_end() {
+    let server = Redis::start().await;
+    ends_the_other_sessions(&server.url()).await;
+}
+
+#[tokio::test]
+async fn on_two_nodes_of_a_cluster_the_other_sessions_of_a_user_end() {
+    let cluster = Cluster::start().await;
+    ends_the_other_sessions(&cluster.url()).await;
+}
+
+#[tokio::test]
+async fn an_index_is_a_hash_that_lives_as_long_as_its_sessions() {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let id = created(&store, "Ann").await;
+    let key = index("Ann");
+    let value = server.cli(&["HGET", &key, id.expose()]);
+    let (made, written) = value.split_once(',').unwrap();
+    assert_eq!(made, written);
+    let left = |key: &str| server.cli(&["PTTL", key]).parse::<u64>().unwrap();
+    assert!(left(&key) > 3_590_000);
+    // A touch renews it, in the background.
+    server.cli(&["PEXPIRE", &key, "5000"]);
+    assert!(store.touch(&id, &user("Ann"), HOUR * 24).await.unwrap());
+    soon("it lives longer", async {
+        while left(&key) < 24 * 3_590_000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let again = server.cli(&["HGET", &key, id.expose()]);
+    assert_eq!(again.split_once(',').unwrap().0, made);
+    assert!(store.delete(&id).await.unwrap());
+    until_cli(&server, &["EXISTS", &key], "0").await;
+    // Anonymous clients have none.
+    created(&store, "").await;
+    assert_eq!(server.cli(&["KEYS", "*user:*"]), "");
+}
+
+#[tokio::test]
+async fn an_entry_without_a_session_is_kept_for_a_minute_and_not_shown() {
+    let server = Redis::start().await;
+    let node = node(&server.url()).await;
+    let ann = node.login("Ann").await;
+    let [young, old] = [(); 2].map(|()| SessionId::generate().unwrap());
+    let key = index("Ann");
+    // As a node leaves them that dies between its two writes.
+    let (second, minutes) = (Duration::from_secs(1), Duration::from_mins(2));
+    let entries = [(&young, second), (&old, minutes)];
+    for (id, age) in entries {
+        server.cli(&["HSET", &key, id.expose(), &entry(ago(age), ago(age))]);
+    }
+    // A session that is old itself stays.
+    let aged = entry(ago(minutes), ago(minutes));
+    server.cli(&["HSET", &key, ann.id().expose(), &aged]);
+    assert_eq!(ids(&node.sessions, "Ann").await, [ann.id().clone()].into());
+    until_cli(&server, &["HEXISTS", &key, old.expose()], "0").await;
+    assert_eq!(server.cli(&["HEXISTS", &key, young.expose()]), "1");
+    assert_eq!(server.cli(&["HEXISTS", &key, ann.id().expose()]), "1");
+    // It is stored at last.
+    let made = connect(&server.url())
+        .await
+        .create(&young, &user("Ann"), HOUR)
+        .await;
+    assert!(matches!(made.unwrap(), Created::Created(_)));
+    let newest_first = loaded(&node.sessions, "Ann").await;
+    let newest_first: Vec<_> = newest_first.iter().map(Session::id).collect();
+    assert_eq!(newest_first, [&young, ann.id()]);
+}
+
+#[tokio::test]
+async fn a_session_is_listed_before_it_is_stored_and_a_failed_save_moves_none() {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let id = created(&store, "Ann").await;
+    let revision = must_load(&store, &id).await.revision;
+    // The index can't be written, so neither is the session.
+    server.cli(&["SET", &index("Eve"), "no hash"]);
+    let other = SessionId::generate().unwrap();
+    let failed = store.create(&other, &user("Eve"), HOUR).await.unwrap_err();
+    assert_eq!(failed.kind(), StoreErrorKind::Other);
+    assert!(store.load(&other).await.unwrap().is_none());
+    assert!(store.save(&id, &user("Eve"), &revision).await.is_err());
+    assert_eq!(must_load(&store, &id).await.data.name, "Ann");
+    assert_eq!(listed(&store, "Ann").await, [id.clone()].into());
+    server.cli(&["DEL", &index("Eve")]);
+    // A save that is a conflict leaves no entry, and a taken id none of another user.
+    let saved = store.save(&id, &user("Ann"), &revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    let theirs = User {
+        visits: 7,
+        ..user("Ann")
+    };
+    let current = must_load(&store, &id).await.revision;
+    let saved = store.save(&id, &theirs, &current).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    let saved = store.save(&id, &user("Eve"), &current).await.unwrap();
+    assert_eq!(saved, Saved::Conflict);
+    until_cli(&server, &["EXISTS", &index("Eve")], "0").await;
+    let made = store.create(&id, &user("Eve"), HOUR).await.unwrap();
+    assert_eq!(made, Created::Taken);
+    until_cli(&server, &["EXISTS", &index("Eve")], "0").await;
+    assert_eq!(listed(&store, "Ann").await, [id].into());
+}
+
+#[tokio::test]
+async fn a_session_in_the_index_of_another_user_is_neither_shown_nor_ended() {
+    let server = Redis::start().await;
+    let node = node(&server.url()).await;
+    let ann = node.login("Ann").await;
+    let mut tab = node.connected(&ann).await;
+    // As after a save to another user that failed, long ago.
+    let old = ago(Duration::from_mins(2));
+    server.cli(&["HSET", &index("Eve"), ann.id().expose(), &entry(old, old)]);
+    assert!(loaded(&node.sessions, "Eve").await.is_empty());
+    assert_eq!(node.sessions.end_sessions_of_user("Eve").await.unwrap(), 0);
+    let name = r#"[{"name":"Ann","visits":0}]"#;
+    assert_eq!(tab.ask("/", "whoami").await, name);
+    assert_eq!(ids(&node.sessions, "Ann").await, [ann.id().clone()].into());
+}
+
+#[tokio::test]
+async fn sessions_of_other_programs_and_of_before_are_indexed_at_their_next_load() {
+    let server = Redis::start().await;
+    let records = ExpressRecords::new();
+    let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+    let store = builder
+        .records(records)
+        .user_id(|user| Some(user.name.clone()))
+        .connect()
+        .await
+        .unwrap();
+    let id = SessionId::generate().unwrap();
+    let record = r#"{"cookie":{"originalMaxAge":null},"name":"Ann","visits":0}"#;
+    let key = format!("sess:{}", id.expose());
+    server.cli(&["SET", &key, record, "EX", "86400"]);
+    assert!(listed(&store, "Ann").await.is_empty());
+    let loaded = store.load(&id).await.unwrap().unwrap();
+    assert!(loaded.ttl.unwrap() > HOUR * 23);
+    let index = "[socketioxide-session]user:Ann sess:";
+    until_cli(&server, &["HEXISTS", index, id.expose()], "1").await;
+    let left: u64 = server.cli(&["PTTL", index]).parse().unwrap();
+    assert!(left > 86_000_000, "{left}");
+    assert_eq!(listed(&store, "Ann").await, [id].into());
+}
+
+#[tokio::test]
+async fn without_user_id_there_is_no_index() {
+    let server = Redis::start().await;
+    let store = RedisStore::<User>::connect(&server.url()).await.unwrap();
+    assert!(!store.capabilities().user_index);
+    let error = store.sessions_of_user("Ann").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    created(&store, "Ann").await;
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+    // One that is set later, and prefixes that are indexed by themselves.
+    let store = store.with_user_id(|user| Some(user.name.clone()));
+    let other = store.clone().with_prefix("other:").unwrap();
+    assert!(store.capabilities().user_index && other.capabilities().user_index);
+    let id = created(&store, "Ann").await;
+    assert_eq!(listed(&store, "Ann").await, [id].into());
+    assert!(listed(&other, "Ann").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_command_of_the_index_that_is_refused_is_named_at_connect() {
+    for command in ["HSET", "HGET", "HDEL", "HGETALL", "TIME"] {
+        let server = Redis::start().await;
+        let refused = format!("-{}", command.to_lowercase());
+        let rules = [
+            "ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", &refused,
+        ];
+        assert_eq!(server.cli(&rules), "OK");
+        let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
+        // Without an index it is not needed.
+        RedisStore::<User>::connect(&url).await.unwrap();
+        let builder = RedisStore::<User>::builder(&url).unwrap();
+        let error = builder.user_id(|_| None).connect().await.unwrap_err();
+        let named = matches!(error, RedisConfigError::CommandRefused { command: named, .. } if named == command);
+        assert!(named, "{command}: {error:?}");
+        assert_eq!(server.cli(&["KEYS", "*user:*"]), "");
+    }
+}
+
+const USERS: usize = 200;
+const SESSIONS: usize = 2_000;
+const STEPS: usize = 6_000;
+const TASKS: u64 = 16;
+
+/// The user of each session that must exist.
+type Model = HashMap<SessionId, String>;
+
+/// Random calls on sessions that no other task uses; returns what must exist then.
+async fn live(stores: [RedisStore<User>; 2], seed: u64) -> Model {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut model = Model::new();
+    let mut alive: Vec<SessionId> = Vec::new();
+    let tasks = usize::try_from(TASKS).unwrap();
+    for step in 0..(SESSIONS + STEPS) / tasks {
+        let store = &stores[random.usize(..2)];
+        let name = format!("user {}", random.usize(..USERS));
+        if step < SESSIONS / tasks {
+            let id = created(store, &name).await;
+            model.insert(id.clone(), name);
+            alive.push(id);
+            continue;
+        }
+        let nth = random.usize(..alive.len());
+        let id = alive[nth].clone();
+        match random.u8(..10) {
+            0..3 => {
+                let record = must_load(store, &id).await;
+                let saved = store.save(&id, &user(&name), &record.revision).await;
+                assert!(matches!(saved.unwrap(), Saved::Saved(_)));
+                model.insert(id, name);
+            }
+            3..6 => {
+                let new = SessionId::generate().unwrap();
+                assert!(store.rename(&id, &new).await.unwrap());
+                let user = model.remove(&id).unwrap();
+                model.insert(new.clone(), user);
+                alive[nth] = new;
+            }
+            6..8 => {
+                let data = user(&model[&id]);
+                assert!(store.touch(&id, &data, HOUR * 2).await.unwrap());
+            }
+            8 => {
+                assert!(store.delete(&id).await.unwrap());
+                model.remove(&id);
+                alive.swap_remove(nth);
+            }
+            _ => {
+                let new = created(store, &name).await;
+                model.insert(new.clone(), name);
+                alive.push(new);
+            }
+        }
+    }
+    model
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_random_calls_the_index_agrees_with_a_model() {
+    let server = Redis::start().await;
+    let stores = [connect(&server.url()).await, connect(&server.url()).await];
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|seed| tokio::spawn(live(stores.clone(), seed)))
+        .collect();
+    let mut model = Model::new();
+    for task in tasks {
+        model.extend(task.await.unwrap());
+    }
+    let mut by_user: HashMap<String, HashSet<SessionId>> = HashMap::new();
+    for (id, user) in model {
+        by_user.entry(user).or_default().insert(id);
+    }
+    let node = node(&server.url()).await;
+    for nth in 0..USERS {
+        let name = format!("user {nth}");
+        let expected = by_user.remove(&name).unwrap_or_default();
+        assert_eq!(ids(&node.sessions, &name).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_rename_during_a_save_of_another_user_is_listed_for_that_user() {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let mut renamed = Vec::new();
+    for _ in 0..50 {
+        let old = created(&store, "Ann").await;
+        let record = must_load(&store, &old).await;
+        let new = SessionId::generate().unwrap();
+        let eve = user("Eve");
+        let (saved, moved) = tokio::join!(
+            store.save(&old, &eve, &record.revision),
+            store.rename(&old, &new)
+        );
+        assert!(moved.unwrap());
+        let name = match saved.unwrap() {
+            Saved::Saved(_) => "Eve",
+            _ => "Ann",
+        };
+        renamed.push((name, new));
+    }
+    for (name, id) in &renamed {
+        soon("it is listed", async {
+            while !listed(&store, name).await.contains(id) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+}
