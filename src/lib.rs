@@ -381,6 +381,7 @@
 mod blocking;
 pub mod bridge;
 mod causes;
+mod deadline;
 pub mod docs;
 pub mod extractor;
 mod handshake;

@@ -111,7 +111,7 @@ impl<T: Send + Sync + 'static> Session<T> {
     /// the same on all nodes, and does not reveal the id.
     #[must_use]
     pub fn room(&self) -> String {
-        self.id().room()
+        self.view.entry.room().to_owned()
     }
 
     /// Changes the data, and returns a handle on the session with it.

@@ -263,7 +263,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         admitted.map_err(|error| refused(&id, error))
     }
 
-    pub(crate) async fn succeed(&self, seat: &Seat) {
+    pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
         self.inner.live.succeed(seat).await;
     }
 }

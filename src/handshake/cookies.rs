@@ -99,7 +99,7 @@ pub(super) fn find<'a>(
 
 /// The value of a pair with this name, unless it is empty.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = trim(pair).strip_prefix(name)?;
+    let rest = trim_start(pair).strip_prefix(name)?;
     // White space before the `=` belongs to the name in RFC 6265 §5.4, but servers trim it.
     let rest = trim_start(rest).strip_prefix(b"=")?;
     let value = unquoted(trim(rest));

@@ -1,6 +1,6 @@
 //! One session on this node.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -20,6 +20,8 @@ pub(super) type EntryState<T> = State<T, Entry<T>>;
 pub(crate) struct Entry<T> {
     pub(super) id: SessionId,
     registry: Arc<Registry<Entry<T>>>,
+    /// The name of the session's room, once it was needed.
+    room: OnceLock<Box<str>>,
     state: Mutex<EntryState<T>>,
     /// Notified when the data has changed or the session has ended.
     pub(super) changed: Notify,
@@ -34,6 +36,7 @@ impl<T> Entry<T> {
         Arc::new(Self {
             id,
             registry,
+            room: OnceLock::new(),
             state: Mutex::new(State::new(known)),
             changed: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
@@ -48,6 +51,11 @@ impl<T> Entry<T> {
 
     pub(crate) fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// The name of the room that all sockets of this session join.
+    pub(crate) fn room(&self) -> &str {
+        self.room.get_or_init(|| self.id.room().into())
     }
 
     pub(crate) fn end_reason(&self) -> Option<EndReason> {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     causes::Causes,
+    deadline::within,
     observe::Stopwatch,
     store::{Record, StoreError, StoreErrorKind},
 };
@@ -101,8 +102,8 @@ async fn in_time<R>(
     let Some(deadline) = deadline else {
         return Ok(wait.await);
     };
-    let waited = tokio::time::timeout_at(deadline, wait).await;
-    waited.map_err(|_elapsed| LoadError::Store(StoreErrorKind::Timeout.into()))
+    let waited = within(deadline, wait).await;
+    waited.ok_or_else(|| LoadError::Store(StoreErrorKind::Timeout.into()))
 }
 
 /// A load under way. When it is dropped before its end, the worker loads a watched session instead.

@@ -405,14 +405,11 @@ async fn a_deletion_is_owed_until_the_store_answers_it() {
         let created = store.create(&id, &0, ttl).await.unwrap();
         assert!(matches!(created, Created::Created(_)));
         live.ensure_worker();
-        let tab = match is_known {
-            true => Some(
-                live.admit(&id, Arc::<PlainSocket>::default())
-                    .await
-                    .unwrap(),
-            ),
-            false => None,
-        };
+        let mut tab = None;
+        if is_known {
+            let admitted = live.admit(&id, Arc::<PlainSocket>::default()).await;
+            tab = Some(admitted.unwrap());
+        }
         faults.on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
         end(&live, &id).await.unwrap_err();
         drop(tab);

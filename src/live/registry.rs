@@ -1,10 +1,11 @@
 //! The entries of this node by session id. It keeps none of them alive.
 
 use std::{
-    collections::HashMap,
+    collections::hash_map::Entry,
     sync::{Arc, Weak},
 };
 
+use foldhash::{HashMap, HashMapExt as _};
 use parking_lot::Mutex;
 
 use crate::id::SessionId;
@@ -37,13 +38,22 @@ impl<E> Registry<E> {
         // Declared before the guard, so that it is dropped after it.
         let _ended;
         let mut slots = self.slots.lock();
-        match slots.get(id).and_then(Weak::upgrade) {
-            Some(entry) if answers(&entry) => return entry,
-            other => _ended = other,
+        match slots.entry(id.clone()) {
+            Entry::Vacant(slot) => {
+                let entry = make();
+                slot.insert(Arc::downgrade(&entry));
+                entry
+            }
+            Entry::Occupied(mut slot) => match slot.get().upgrade() {
+                Some(entry) if answers(&entry) => entry,
+                other => {
+                    _ended = other;
+                    let entry = make();
+                    slot.insert(Arc::downgrade(&entry));
+                    entry
+                }
+            },
         }
-        let entry = make();
-        slots.insert(id.clone(), Arc::downgrade(&entry));
-        entry
     }
 
     pub(super) fn find(&self, id: &SessionId) -> Option<Arc<E>> {
@@ -57,8 +67,10 @@ impl<E> Registry<E> {
     /// Called by an entry that is dropped. The slot stays when another entry took it meanwhile.
     pub(super) fn forget(&self, id: &SessionId) {
         let mut slots = self.slots.lock();
-        if slots.get(id).is_some_and(|slot| slot.strong_count() == 0) {
-            slots.remove(id);
+        if let Entry::Occupied(slot) = slots.entry(id.clone())
+            && slot.get().strong_count() == 0
+        {
+            slot.remove();
         }
     }
 

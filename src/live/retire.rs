@@ -165,8 +165,15 @@ impl Retiring {
     }
 
     /// The seat is about to get another socket: from now on no old one acts on it.
-    pub(super) async fn succeed(&self, seat: &Seat) {
-        let retired = self.table.lock().remove(seat);
+    pub(super) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
+        let retired = {
+            let mut table = self.table.lock();
+            // Almost always empty, so the seat need not be made.
+            if table.is_empty() {
+                return;
+            }
+            table.remove(&seat())
+        };
         for retired in retired.into_iter().flatten() {
             *retired.succeeded.lock().await = true;
         }

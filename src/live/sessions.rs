@@ -144,7 +144,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         load::current(&self.0, &attachment.entry).await?;
         // A shutdown that began meanwhile did not find the socket.
         self.check_not_shut_down()?;
-        attachment.socket.join(id.room());
+        attachment.socket.join(attachment.entry.room().to_owned());
         users::join(&self.0, &attachment.entry, &attachment.socket);
         if attachment.entry.end_reason().is_some() {
             // Whatever ended the session before the room was joined could not take the socket out.
@@ -163,7 +163,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     }
 
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
-    pub(crate) async fn succeed(&self, seat: &Seat) {
+    pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
         self.0.retiring.succeed(seat).await;
     }
 

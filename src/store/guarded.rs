@@ -3,12 +3,14 @@
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use super::{
     Capabilities, Changes, Created, IndexedSession, MAX_USER_ID, Record, Revision, Saved,
     SessionStore, StoreError, StoreErrorKind,
 };
 use crate::{
+    deadline::within,
     id::SessionId,
     observe::{self, StoreCall},
 };
@@ -157,10 +159,10 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
     ) -> Result<R, StoreError> {
         let observed = StoreCall::begin(name);
         let caught = AssertUnwindSafe(call).catch_unwind();
-        let result = match tokio::time::timeout(self.timeout, caught).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_panic)) => Err(StoreError::panicked("the session store")),
-            Err(_elapsed) => Err(StoreErrorKind::Timeout.into()),
+        let result = match within(Instant::now() + self.timeout, caught).await {
+            Some(Ok(result)) => result,
+            Some(Err(_panic)) => Err(StoreError::panicked("the session store")),
+            None => Err(StoreErrorKind::Timeout.into()),
         };
         observed.end(match &result {
             Ok(_) => "ok",

@@ -1,13 +1,14 @@
 //! Sessions in the memory of this process.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
+use foldhash::{HashMap, HashMapExt as _};
 use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::{

@@ -6,6 +6,10 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod replaced_marks;
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+mod request_scope;
+#[cfg(not(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15")))]
+#[path = "no_request_scope.rs"]
 mod request_scope;
 #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
 pub(crate) mod tower_sessions;

@@ -65,7 +65,6 @@ impl Drop for RequestScope {
     }
 }
 
-#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
 impl CurrentRequest {
     /// The request that is being polled; `None` outside of the session layer.
     pub(crate) fn get() -> Option<Self> {
@@ -87,10 +86,7 @@ impl CurrentRequest {
     }
 }
 
-#[cfg(all(
-    test,
-    any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15")
-))]
+#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -28,24 +28,40 @@ impl<'a> EngineRequest<'a> {
     /// parameter, and of all but `sid` only what comes before another `=`. `None`: a request that
     /// Engine.IO answers with an error at most.
     pub(crate) fn of(uri: &'a Uri) -> Option<Self> {
-        let query = uri.query()?;
-        let values = |name: &'static str| {
-            let pairs = query.split('&');
-            pairs.filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix('='))
-        };
-        let first = |name| values(name).next()?.split('=').next();
-        let kind = match (first("EIO")?, first("transport")?) {
-            ("3" | "4", "polling") => TransportKind::Polling,
-            ("3" | "4", "websocket") => TransportKind::WebSocket,
-            _ => return None,
-        };
-        let mut sids = values("sid");
-        Some(match (sids.next(), sids.next()) {
-            (None, _) => Self::Opens(kind),
-            (Some(sid), None) => Self::Continues(sid),
-            (Some(_), Some(_)) => Self::Ambiguous,
-        })
+        let (mut version, mut transport, mut sid, mut second_sid) = (None, None, None, false);
+        // In one pass over the bytes, because every request of the application comes by here.
+        for pair in uri.query()?.as_bytes().split(|byte| *byte == b'&') {
+            if let Some(value) = pair.strip_prefix(b"EIO=") {
+                version.get_or_insert(value);
+            } else if let Some(value) = pair.strip_prefix(b"transport=") {
+                transport.get_or_insert(value);
+            } else if let Some(value) = pair.strip_prefix(b"sid=") {
+                second_sid |= sid.replace(value).is_some();
+            }
+        }
+        let kind = TransportKind::of(before_equals(version?), before_equals(transport?))?;
+        match sid {
+            None => Some(Self::Opens(kind)),
+            Some(_) if second_sid => Some(Self::Ambiguous),
+            // A part of a text, cut at ASCII bytes, is always text.
+            Some(sid) => Some(std::str::from_utf8(sid).map_or(Self::Ambiguous, Self::Continues)),
+        }
     }
+}
+
+impl TransportKind {
+    fn of(version: &[u8], transport: &[u8]) -> Option<Self> {
+        match (version, transport) {
+            (b"3" | b"4", b"polling") => Some(Self::Polling),
+            (b"3" | b"4", b"websocket") => Some(Self::WebSocket),
+            _ => None,
+        }
+    }
+}
+
+fn before_equals(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|byte| *byte == b'=');
+    &value[..end.unwrap_or(value.len())]
 }
 
 /// The same request for a transport that does not exist, so that Engine.IO itself gives its answer

@@ -8,19 +8,17 @@
 #[allow(dead_code, reason = "the other tests use more of it")]
 mod socket;
 
-use std::{
-    alloc::System,
-    future::Future,
-    net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{alloc::System, future::Future, net::SocketAddr, time::Duration};
 
 use axum::{Router, serve::ListenerExt as _};
 use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, MutexGuard},
+    task::JoinHandle,
+};
 
 use self::socket::Client;
 
@@ -38,9 +36,9 @@ async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {
     happened.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+async fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    ONE.lock().await
 }
 
 fn bytes_in_use() -> isize {
@@ -114,7 +112,7 @@ impl Drop for Server {
 /// One client, one WebSocket: what it makes and leaves costs nothing afterwards.
 #[tokio::test]
 async fn ten_thousand_connects_and_leaves_leave_the_heap_where_it_was() {
-    let _alone = alone();
+    let _alone = alone().await;
     let server = Server::start(true).await;
     let cookie = server.signed_in().await;
     let mut tab = Client::open(server.address, "", &[("cookie", &cookie)]).await;
@@ -162,7 +160,7 @@ async fn per_socket(server: &Server, cookie: &str, number: usize) -> isize {
 /// Bytes that a session with a handle costs this node, beside its record in the store.
 #[tokio::test]
 async fn an_entry_of_a_session_is_small() {
-    let _alone = alone();
+    let _alone = alone().await;
     let number = 1_000;
     let server = Server::start(true).await;
     let mut ids = Vec::new();
@@ -185,7 +183,7 @@ async fn an_entry_of_a_session_is_small() {
 
 #[tokio::test]
 async fn a_further_socket_of_a_live_session_is_small() {
-    let _alone = alone();
+    let _alone = alone().await;
     // The tables of both servers have the same size then.
     let number = 255;
     let bare = Server::start(false).await;

@@ -63,7 +63,7 @@ fn each_framework_is_named_in_one_place() {
 
 /// The modules of the crate root, from the bottom up: each may name those before it.
 const LAYERS: [&[&str]; 11] = [
-    &["key", "redact", "blocking", "causes", "observe"],
+    &["key", "redact", "blocking", "causes", "deadline", "observe"],
     &["id"],
     &["handshake", "transport"],
     &["extractor", "store"],

@@ -1,12 +1,14 @@
 //! What a request says about the page that made it.
 
 use http::{
-    HeaderMap, Method,
+    HeaderMap, HeaderName, Method,
     header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 
 use super::{error::ForbiddenReason, serialized::Origin};
 use crate::handshake::Handshake;
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The `Origin` field of a request.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,7 @@ impl FetchSite {
     /// Of several fields, the one that refuses most counts. `same-origin` accepts, so it must be
     /// the only field, and exact.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let fields = headers.get_all("sec-fetch-site");
+        let fields = headers.get_all(&SEC_FETCH_SITE);
         let any = |site: &[u8]| {
             let mut fields = fields.iter();
             fields.any(|field| field.as_bytes().eq_ignore_ascii_case(site))

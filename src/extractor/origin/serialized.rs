@@ -25,7 +25,9 @@ impl<'a> Origin<'a> {
         if text.len() > MAX_BYTES {
             return None;
         }
-        let (scheme, authority) = text.split_once("://")?;
+        // A scheme holds no colon, so the first one ends it.
+        let (scheme, rest) = text.split_at(text.bytes().position(|byte| byte == b':')?);
+        let authority = rest.strip_prefix("://")?;
         if !is_scheme(scheme) {
             return None;
         }
@@ -92,9 +94,11 @@ impl fmt::Display for Origin<'_> {
 
 /// Splits `host` or `host:port`. User info, white space, lists and wildcards are no host.
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
-    let host_end = match authority.strip_prefix('[') {
-        Some(ipv6) => ipv6.find(']')? + 2,
-        None => authority.find(':').unwrap_or(authority.len()),
+    let host_end = if let Some(ipv6) = authority.strip_prefix('[') {
+        ipv6.find(']')? + 2
+    } else {
+        let colon = authority.bytes().position(|byte| byte == b':');
+        colon.unwrap_or(authority.len())
     };
     let (host, port) = authority.split_at(host_end);
     let is_host = match host.strip_prefix('[') {

@@ -14,7 +14,7 @@ use crate::id::SessionId;
 impl Run {
     /// What a server does for a socket: our middleware, another one, then the socket enters.
     async fn connect(&self, id: &SessionId, socket: &Arc<SeatedSocket>) -> Option<Attachment<u32>> {
-        self.live.succeed(&SeatedSocket::the_seat()).await;
+        self.live.succeed(SeatedSocket::the_seat).await;
         let attachment = self.live.admit(id, socket.clone()).await.ok()?;
         // Longer than any interval at which old sockets are looked at.
         tokio::time::sleep(Duration::from_millis(120)).await;
@@ -80,9 +80,10 @@ fn a_successor_keeps_its_rooms_while_the_old_socket_is_retired() {
                 _ => SeatedSocket::new(&place, 1),
             };
             let new = SeatedSocket::new(&place, 2);
-            let old_attachment = match first.enters() {
-                true => run.connect(&run.id, &old).await.unwrap(),
-                false => run.live.admit(&run.id, old.clone()).await.unwrap(),
+            let old_attachment = if first.enters() {
+                run.connect(&run.id, &old).await.unwrap()
+            } else {
+                run.live.admit(&run.id, old.clone()).await.unwrap()
             };
             assert!(place.is_in_room());
             if !first.enters() {

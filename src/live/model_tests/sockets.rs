@@ -39,9 +39,10 @@ impl PlainSocket {
 
 impl LiveSocket for PlainSocket {
     fn presence(&self) -> Presence {
-        match self.is_gone() {
-            true => Presence::Gone,
-            false => Presence::Connected,
+        if self.is_gone() {
+            Presence::Gone
+        } else {
+            Presence::Connected
         }
     }
 

@@ -1,0 +1,163 @@
+//! Commands at Redis.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use http::{Request, request::Parts};
+use socketioxide_session::{
+    RedisStore, Session, SessionBridge, SignedCookie, extractor::Handshake,
+};
+
+use crate::user::{User, ann, cookie};
+
+/// A server that ends with its handle.
+struct Redis {
+    port: u16,
+    process: Child,
+}
+
+impl Redis {
+    async fn start() -> Self {
+        let port = free_port();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is missing: install it (Debian: apt-get install redis-server)");
+        let server = Self { port, process };
+        let ready = async {
+            while server.cli(&["PING"]) != "PONG" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ready = tokio::time::timeout(Duration::from_secs(30), ready).await;
+        ready.expect("Redis is ready");
+        server
+    }
+
+    fn cli(&self, args: &[&str]) -> String {
+        let port = self.port.to_string();
+        let output = Command::new("redis-cli")
+            .args(["-p", &port])
+            .args(args)
+            .output();
+        String::from_utf8(output.unwrap().stdout)
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// The commands since the last time, of those that sessions cause.
+    fn commands(&self) -> BTreeMap<String, u64> {
+        let stats = self.cli(&["INFO", "commandstats"]);
+        let calls = stats.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        });
+        let calls = calls.filter(|(name, _)| SESSION_COMMANDS.contains(&name.as_str()));
+        let calls = calls.collect();
+        self.cli(&["CONFIG", "RESETSTAT"]);
+        calls
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Commands on keys. What keeps the connection up is not counted.
+const SESSION_COMMANDS: [&str; 9] = [
+    "get", "set", "pttl", "eval", "evalsha", "del", "pexpire", "exists", "mget",
+];
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn bridge(redis: &Redis) -> (SessionBridge<User>, SignedCookie) {
+    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let cookie = cookie();
+    let store = RedisStore::connect(&url).await.unwrap();
+    let bridge = SessionBridge::builder(cookie.clone(), store).build();
+    (bridge.unwrap(), cookie)
+}
+
+fn request(session: &Session<User>, cookie: &SignedCookie) -> Parts {
+    let issued = cookie.issue(session.id());
+    let cookie = format!("{}={}", issued.name(), issued.value());
+    let request = Request::get("/").header("cookie", cookie).body(());
+    request.unwrap().into_parts().0
+}
+
+/// Of a session that is live and fresh: loaded since the feed is up, and watched.
+async fn fresh(redis: &Redis, session: &Session<User>) {
+    let watching = session.clone();
+    tokio::spawn(async move { watching.ended().await });
+    let until_fresh = async {
+        loop {
+            let _ = session.reload().await.unwrap();
+            redis.commands();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if redis.commands().is_empty() {
+                return;
+            }
+        }
+    };
+    let until_fresh = tokio::time::timeout(Duration::from_secs(30), until_fresh).await;
+    until_fresh.expect("the session is fresh");
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_live_costs_one_load() {
+    let redis = Redis::start().await;
+    let (bridge, cookie) = bridge(&redis).await;
+    let session = bridge.create(ann()).await.unwrap();
+    let parts = request(&session, &cookie);
+    drop(session);
+    redis.commands();
+    for _ in 0..10 {
+        let session = bridge.resolve(&Handshake::from_parts(&parts)).await;
+        assert_eq!(*session.unwrap().data(), ann());
+    }
+    let expected = [("get".to_owned(), 10), ("pttl".to_owned(), 10)];
+    assert_eq!(redis.commands(), BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn a_session_that_is_live_and_fresh_costs_nothing() {
+    let redis = Redis::start().await;
+    let (bridge, cookie) = bridge(&redis).await;
+    let session = bridge.create(ann()).await.unwrap();
+    let parts = request(&session, &cookie);
+    fresh(&redis, &session).await;
+    for _ in 0..10 {
+        let session = bridge.resolve(&Handshake::from_parts(&parts)).await;
+        assert_eq!(*session.unwrap().data(), ann());
+    }
+    assert_eq!(redis.commands(), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn an_update_costs_one_script_and_one_load_after_its_report() {
+    let redis = Redis::start().await;
+    let (bridge, _) = bridge(&redis).await;
+    let session = bridge.create(ann()).await.unwrap();
+    fresh(&redis, &session).await;
+    let _ = session.update(|user| user.name.push('e')).await.unwrap();
+    // The report of the update leads to a load, which a further call waits for.
+    let latest = session.reload().await.unwrap();
+    assert_eq!(latest.data().name, "Anne");
+    let commands = redis.commands();
+    let scripts = commands.get("eval").or(commands.get("evalsha"));
+    assert_eq!(scripts, Some(&1), "{commands:?}");
+    assert!(commands["pttl"] <= 2, "{commands:?}");
+}
