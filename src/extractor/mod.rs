@@ -4,6 +4,8 @@ pub(crate) mod cookie;
 mod encrypted_token;
 mod error;
 mod or;
+#[cfg(test)]
+mod or_tests;
 mod origin;
 pub(crate) mod percent;
 

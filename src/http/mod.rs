@@ -13,6 +13,8 @@ mod refusal;
 mod service;
 mod settings;
 mod sign_in;
+#[cfg(test)]
+mod sign_out_tests;
 
 use http::request::Parts;
 

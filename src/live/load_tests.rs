@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use super::{
     EndReason, LiveSessions, LiveSocket, LoadError, Presence, Seat, UpdateError, View,
     model_tests::{config, sockets::PlainSocket},
+    tests_support::{At, SlowStore, id},
 };
 use crate::{
     id::SessionId,
     store::{
-        Created, GuardedStore, MemoryStore, Record, Revision, Saved, SessionStore, StoreError,
-        StoreErrorKind,
+        Created, GuardedStore, MemoryStore, Saved, SessionStore as _, StoreError, StoreErrorKind,
     },
     testing::{Call, Fault, Faults, FaultyStore},
 };
@@ -273,64 +273,11 @@ fn a_worker_whose_runtime_is_gone_is_started_again() {
 
 // --- A store with one odd record ----------------------------------------------------------------
 
-/// A store in which one record can't be decoded, and whose next load can be answered late.
-struct Odd {
-    store: MemoryStore<u32>,
-    undecodable: SessionId,
-    late: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl SessionStore for Odd {
-    type Data = u32;
-
-    async fn create(
-        &self,
-        id: &SessionId,
-        data: &u32,
-        ttl: Duration,
-    ) -> Result<Created, StoreError> {
-        self.store.create(id, data, ttl).await
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<Record<u32>>, StoreError> {
-        if *id == self.undecodable {
-            return Err(StoreErrorKind::Decode.into());
-        }
-        let record = self.store.load(id).await;
-        if self.late.swap(false, Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-        record
-    }
-
-    async fn save(&self, id: &SessionId, data: &u32, old: &Revision) -> Result<Saved, StoreError> {
-        self.store.save(id, data, old).await
-    }
-
-    async fn touch(&self, id: &SessionId, data: &u32, ttl: Duration) -> Result<bool, StoreError> {
-        self.store.touch(id, data, ttl).await
-    }
-
-    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        self.store.rename(old, new).await
-    }
-
-    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.store.delete(id).await
-    }
-}
-
-fn odd(every: Duration) -> (LiveSessions<u32>, Arc<Odd>, SessionId) {
-    let undecodable: SessionId = "undecodable".parse().unwrap();
-    let odd = Arc::new(Odd {
-        store: MemoryStore::new(),
-        undecodable: undecodable.clone(),
-        late: AtomicBool::new(false),
-    });
-    let store = GuardedStore::new(odd.clone(), Duration::from_secs(2));
-    let live = LiveSessions::new(store, config(Duration::from_hours(10), every));
-    (live, odd, undecodable)
+fn odd(every: Duration) -> (LiveSessions<u32>, Arc<SlowStore>) {
+    let store = SlowStore::new(false);
+    let guarded = GuardedStore::new(store.clone(), Duration::from_secs(2));
+    let live = LiveSessions::new(guarded, config(Duration::from_hours(10), every));
+    (live, store)
 }
 
 /// A client whose record can't be decoded tries again and again. What its loads say is said of its
@@ -338,9 +285,11 @@ fn odd(every: Duration) -> (LiveSessions<u32>, Arc<Odd>, SessionId) {
 #[tokio::test(start_paused = true)]
 async fn one_undecodable_record_ends_no_other_session() {
     for every in [Duration::from_mins(1), Duration::from_mins(10)] {
-        let (live, odd, undecodable) = odd(every);
+        let (live, odd) = odd(every);
+        let undecodable = id("undecodable");
+        odd.set_undecodable(&undecodable);
         let mut tabs = Vec::new();
-        for id in sessions(&odd.store, 20).await {
+        for id in sessions(&odd.memory, 20).await {
             tabs.push(
                 live.admit(&id, Arc::<PlainSocket>::default())
                     .await
@@ -361,23 +310,23 @@ async fn one_undecodable_record_ends_no_other_session() {
 /// later does not bring them back, also without reports.
 #[tokio::test(start_paused = true)]
 async fn a_load_that_is_answered_late_does_not_undo_what_was_known_after_it_began() {
-    let (live, odd, _) = odd(Duration::from_mins(1));
-    let id = sessions(&odd.store, 1).await.remove(0);
+    let (live, odd) = odd(Duration::from_mins(1));
+    let id = sessions(&odd.memory, 1).await.remove(0);
     let tab = live
         .admit(&id, Arc::<PlainSocket>::default())
         .await
         .unwrap();
-    odd.late.store(true, Ordering::SeqCst);
+    let loads = odd.loads();
+    odd.delay(At::AfterLoad, Duration::from_millis(300));
     let other = {
         let (live, id) = (live.clone(), id.clone());
         tokio::spawn(async move { live.admit(&id, Arc::<PlainSocket>::default()).await })
     };
-    while odd.late.load(Ordering::SeqCst) {
+    while odd.loads() == loads {
         tokio::task::yield_now().await;
     }
-    let record = odd.store.load(&id).await.unwrap().unwrap();
-    let saved = odd.store.save(&id, &9, &record.revision).await.unwrap();
-    assert!(matches!(saved, Saved::Saved(_)));
+    odd.delay(At::AfterLoad, Duration::ZERO);
+    odd.change(&id, 9).await;
     let reloaded = live.reload(&tab.view()).await.unwrap();
     assert_eq!(*reloaded.snapshot.data, 9);
     let _other = other.await.unwrap().unwrap();

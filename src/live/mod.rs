@@ -30,9 +30,13 @@
 //! `retire`, which takes them out of their rooms and disconnects each one.
 
 mod activity;
+#[cfg(test)]
+mod callback_tests;
 mod config;
 mod core;
 mod end;
+#[cfg(test)]
+mod end_tests;
 mod entry;
 mod failed;
 mod feed;
@@ -44,15 +48,23 @@ mod load_tests;
 #[cfg(test)]
 mod model_tests;
 mod owed;
+#[cfg(test)]
+mod owed_tests;
 mod queue;
 mod reason;
 mod registry;
 mod retire;
+#[cfg(test)]
+mod retire_tests;
 mod rotate;
+#[cfg(test)]
+mod rotation_tests;
 mod sessions;
 mod snapshot;
 mod socket;
 mod state;
+#[cfg(test)]
+mod tests_support;
 mod throttle;
 mod timers;
 mod touch_every;
@@ -61,6 +73,8 @@ mod update;
 mod update_error;
 mod users;
 mod worker;
+#[cfg(test)]
+mod worker_tests;
 
 pub(crate) use config::{Config, MaxLifetime, TtlOf, Verify, VerifyError};
 pub(crate) use load_error::LoadError;

@@ -76,7 +76,7 @@ async fn a_shutdown_writes_what_is_owed_and_the_clients_come_back_elsewhere() {
     let setup = || {
         Setup::new().bridge(|bridge| {
             bridge
-                .ttl(Duration::from_mins(60))
+                .ttl(Duration::from_hours(1))
                 .touch_on_activity(Duration::from_mins(1))
         })
     };

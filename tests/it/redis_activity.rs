@@ -48,7 +48,7 @@ async fn two_nodes_touch_a_session_once_per_interval() {
     .await;
     // The first is due an interval after the session was created, each other one after the last.
     let took = began.elapsed();
-    assert!(took >= INTERVAL * 5 - INTERVAL / 5, "{took:?}");
+    assert!(took + INTERVAL / 5 >= INTERVAL * 5, "{took:?}");
     let touches = here.faults.calls(Call::Touch) + there.faults.calls(Call::Touch);
     assert!(touches >= 5, "{touches}");
 }
@@ -65,7 +65,7 @@ async fn keep_alive_extends_only_what_is_due_and_returns_what_is_left() {
         .keep_alive(&id, &ann(), HOUR + minute, minute * 2)
         .await;
     let left = left.unwrap().unwrap();
-    assert!(left <= HOUR && left > HOUR - minute, "{left:?}");
+    assert!(left <= HOUR && left + minute > HOUR, "{left:?}");
     assert_eq!(runs(&redis, "pexpire"), 0);
     let left = store
         .keep_alive(&id, &ann(), HOUR * 2, minute)
@@ -105,7 +105,7 @@ async fn near_its_absolute_end_a_session_is_touched_once_more() {
     });
     let node = setup.start().await;
     // Less than an interval is missing.
-    let life = HOUR / 2 - Duration::from_mins(2);
+    let life = Duration::from_mins(28);
     let session = node.sessions.create_for(ann(), life).await.unwrap();
     redis.cli(&["CONFIG", "RESETSTAT"]);
     let mut tab = node.connected(&session).await;

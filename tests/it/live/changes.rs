@@ -225,6 +225,6 @@ async fn updates_behind_a_store_that_hangs_are_answered_in_time() {
     assert!(took <= Duration::from_secs(6), "{took:?}");
     // The store is back, and so is the session.
     faults.clear();
-    let updated = made.update(|user| user.visits += 1).await.unwrap();
-    assert_eq!(updated.data().visits, 1);
+    let after = made.update(|user| user.visits += 1).await.unwrap();
+    assert_eq!(after.data().visits, 1);
 }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod admission;
+mod bridges;
 mod changes;
 mod ends;
 mod outage;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{
     SessionStore as _, UpdateError,
-    store::StoreErrorKind,
+    store::{Change, StoreErrorKind},
     testing::{Call, Fault},
 };
 
@@ -182,13 +182,13 @@ async fn after_an_outage_a_client_without_any_socket_is_admitted() {
     tab.connect("/lingers").await;
     tab.close().await;
     server.assert_empty().await;
-    // A handle would keep what is known of the session.
     drop(ann);
     server
         .faults
         .on_all(Fault::Error(StoreErrorKind::Unavailable));
+    // The closed socket keeps what is known of the session, which counts while changes are reported.
+    server.faults.report(&Change::Disconnected);
     let mut http = server.http().await;
-    // The closed socket keeps what is known of the session for a moment.
     soon("it is refused", async {
         while http.get("/me", &[("cookie", &cookie)]).await.status != 503 {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -8,15 +8,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler as _};
-use socketioxide_session::{MemoryStore, Session, SessionBridge, SessionStore as _, SignedCookie};
-use tokio::{net::TcpListener, sync::Notify};
+use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
+use socketioxide_session::{Session, SessionStore as _};
+use tokio::sync::Notify;
 
-use super::{quick, user};
+use super::quick;
 use crate::support::{
-    server::{Server, Setup, User, keyring, pair},
-    socket::Client,
+    server::{Server, Setup, User},
     soon, until,
 };
 
@@ -335,49 +333,4 @@ async fn rejections_keep_no_end_hook_from_running() {
     ann.end().await.unwrap();
     assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
     drop(release);
-}
-
-/// A namespace with the middlewares of two bridges for one type: the end of either session
-/// disconnects the socket.
-#[tokio::test]
-async fn with_two_bridges_of_one_type_both_sessions_end_the_socket() {
-    let bridge = |name: &'static str| {
-        let cookie = SignedCookie::new(name, &keyring(1, &[])).unwrap();
-        let cookie = cookie.insecure_http().unwrap();
-        let store = MemoryStore::<User>::new();
-        let sessions = SessionBridge::builder(cookie.clone(), store).build();
-        (cookie, sessions.unwrap())
-    };
-    let ((admin_cookie, admins), (user_cookie, users)) = (bridge("admin"), bridge("user"));
-    let (layer, io) = SocketIo::new_layer();
-    let on_connect = async |socket: SocketRef, session: Session<User>| {
-        socket.emit("session", session.data()).ok();
-    };
-    io.ns("/", on_connect.with(users.require()).with(admins.require()));
-    let app = Router::new().layer(layer).layer(users.layer());
-    let app = app.layer(admins.layer());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    for of_admin in [true, false] {
-        let admin = admins.create(user("admin")).await.unwrap();
-        let ann = users.create(user("Ann")).await.unwrap();
-        let cookies = [
-            pair(&admin_cookie, admin.id()),
-            pair(&user_cookie, ann.id()),
-        ];
-        let mut tab = Client::open(address, "", &[("cookie", &cookies.join("; "))]).await;
-        tab.connect("/").await;
-        assert_eq!((admins.live_sockets(), users.live_sockets()), (1, 1));
-        match of_admin {
-            true => admin.end().await.unwrap(),
-            false => ann.end().await.unwrap(),
-        }
-        assert_eq!(tab.frame().await, "41");
-        until("nothing is live", || {
-            admins.live_sockets() + users.live_sockets() == 0
-        })
-        .await;
-    }
-    task.abort();
 }
