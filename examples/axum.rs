@@ -23,8 +23,9 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt,
 };
+use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef},
@@ -94,6 +95,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/logout", post(logout))
         .route("/me", get(me))
         .route("/token", post(issue_token))
+        .route("/devices", get(devices))
+        .route("/sign-out-elsewhere", post(sign_out_elsewhere))
         .layer(socket_layer)
         // Last, so that it is outermost and sees every request first.
         .layer(session_layer)
@@ -172,6 +175,34 @@ async fn me(session: Session<User>) -> Json<User> {
     Json(session.data().clone())
 }
 
+/// All sessions of the user, the newest first.
+async fn devices(
+    State(app): State<App>,
+    session: Session<User>,
+) -> Result<Json<Value>, SignInError> {
+    let all = app.sessions.sessions_of_user(&session.data().name);
+    let device = |other: Session<User>| {
+        let this = other.id() == session.id();
+        json!({ "this": this, "visits": other.data().visits })
+    };
+    let devices: Vec<Value> = all.map_ok(device).try_collect().await?;
+    Ok(Json(devices.into()))
+}
+
+async fn sign_out_elsewhere(
+    State(app): State<App>,
+    session: Session<User>,
+) -> Result<Redirect, StatusCode> {
+    app.sessions
+        .end_other_sessions(&session)
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "some sessions did not end");
+            StatusCode::SERVICE_UNAVAILABLE
+        })?;
+    Ok(Redirect::to("/"))
+}
+
 /// A token for the session of the cookie. (A token is no credential here.)
 async fn issue_token(
     State(app): State<App>,
@@ -234,19 +265,31 @@ fn keys() -> Result<Keyring, Box<dyn Error>> {
     Ok(Keyring::new(SecretKey::generate()?))
 }
 
+/// The user that a session belongs to.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "sessions of other applications may have no user"
+)]
+fn user_id(user: &User) -> Option<String> {
+    Some(user.name.clone())
+}
+
 /// Redis when `REDIS_URL` says where; else the memory of this process.
 #[cfg(feature = "redis")]
 async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
     Ok(match env::var("REDIS_URL") {
-        Ok(url) => Arc::new(socketioxide_session::RedisStore::connect(&url).await?),
-        Err(_) => Arc::new(MemoryStore::new()),
+        Ok(url) => {
+            let store = socketioxide_session::RedisStore::connect(&url).await?;
+            Arc::new(store.with_user_id(user_id))
+        }
+        Err(_) => Arc::new(MemoryStore::new().user_id(user_id)),
     })
 }
 
 #[cfg(not(feature = "redis"))]
 #[allow(clippy::unused_async, reason = "the other one waits")]
 async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
-    Ok(Arc::new(MemoryStore::new()))
+    Ok(Arc::new(MemoryStore::new().user_id(user_id)))
 }
 
 fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {

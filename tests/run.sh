@@ -165,6 +165,10 @@ if $all; then
     (cd tests/e2e/express/4 && npm ci --no-audit --no-fund)
     (cd tests/e2e && EXPRESS_MODULES=$PWD/express/4 node --test express.test.mjs)
 
+    step "tower-sessions and axum-login on SQLx"
+    cargo build --locked --manifest-path examples/tower_sessions/Cargo.toml --target-dir "$target/tower_sessions"
+    (cd tests/e2e && npm run test:tower-sessions)
+
     step "browser"
     (cd tests/e2e && npm run test:browser)
 

@@ -117,10 +117,10 @@ impl SlowStore {
     }
 
     fn reached(&self) -> Result<(), StoreError> {
-        match self.is_down.load(Ordering::SeqCst) {
-            true => Err(StoreErrorKind::Unavailable.into()),
-            false => Ok(()),
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreErrorKind::Unavailable.into());
         }
+        Ok(())
     }
 }
 

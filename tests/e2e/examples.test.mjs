@@ -5,6 +5,35 @@ import { after, before, describe, test } from "node:test";
 import { Manager } from "socket.io-client";
 import { EXAMPLES, Server, TRANSPORTS, ask, next, soon } from "./support.mjs";
 
+describe("the devices of a user", () => {
+  let server;
+  before(async () => {
+    server = await Server.start("axum");
+  });
+  after(() => server?.stop());
+
+  test("are listed, and signed out everywhere else", async () => {
+    const [here, there, bob] = [await server.login("Ann"), await server.login("Ann"), await server.login("Bob")];
+    const tabs = {};
+    for (const [name, cookie] of Object.entries({ here, there, bob })) {
+      tabs[name] = (await server.connect("/", { cookie, transports: ["websocket"] })).socket;
+    }
+    assert.deepEqual(await ask(tabs.there, "visit"), { visits: 1 });
+    const devices = async () => (await server.fetch("GET", "/devices", { cookie: here })).json();
+    assert.deepEqual(await devices(), [{ this: false, visits: 1 }, { this: true, visits: 0 }]);
+
+    const gone = next(tabs.there, "disconnect");
+    const headers = { origin: "https://evil.example" };
+    const foreign = await server.fetch("POST", "/sign-out-elsewhere", { cookie: here, headers });
+    assert.equal(foreign.status, 403);
+    assert.equal((await server.fetch("POST", "/sign-out-elsewhere", { cookie: here })).status, 303);
+    assert.equal((await gone)[0], "io server disconnect");
+    assert.deepEqual(await devices(), [{ this: true, visits: 0 }]);
+    for (const tab of [tabs.here, tabs.bob]) assert.ok((await ask(tab, "whoami")).name);
+    assert.equal(await server.refused("/", { cookie: there }), "NO_SESSION");
+  });
+});
+
 for (const example of EXAMPLES) {
   describe(`the ${example} example`, () => {
     let server;

@@ -41,9 +41,14 @@ export function ask(socket, event) {
 }
 
 export class Server {
-  static async start(example, env = {}) {
+  static start(example, env) {
+    return Server.run(`${TARGET}/debug/examples/${example}`, env);
+  }
+
+  /** Starts a program that prints where it listens. */
+  static async run(program, env = {}) {
     const server = new Server();
-    server.process = spawn(`${TARGET}/debug/examples/${example}`, {
+    server.process = spawn(program, {
       env: { ...process.env, PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -51,8 +56,13 @@ export class Server {
     server.process.stderr.on("data", (chunk) => (server.log += chunk));
     server.sockets = [];
     const lines = createInterface({ input: server.process.stdout });
-    const [line] = await soon(once(lines, "line"), "the line that says where it listens");
-    server.url = line.match(/^listening on (http:\/\/127\.0\.0\.1:\d+)$/)[1];
+    const listens = new Promise((resolve) => {
+      lines.on("line", (line) => {
+        const url = line.match(/^listening on (http:\/\/127\.0\.0\.1:\d+)$/)?.[1];
+        if (url) resolve(url);
+      });
+    });
+    server.url = await soon(listens, "the line that says where it listens");
     return server;
   }
 
