@@ -84,6 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
     io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
 
+    let shut_down = sessions.clone();
     let mut session_layer = sessions.layer();
     if env::var_os("GATE").is_some() {
         // It shuts out anonymous clients, and those whose token comes in the `auth` payload.
@@ -119,6 +120,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = tokio::signal::ctrl_c().await;
+        // Deletions that failed are tried once more.
+        shut_down.shutdown(Duration::from_secs(2)).await;
         io.close().await;
     });
     tokio::select! {

@@ -263,8 +263,19 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         admitted.map_err(|error| refused(&id, error))
     }
 
-    pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
-        self.inner.live.succeed(seat).await;
+    /// A socket is about to take this seat.
+    ///
+    /// # Errors
+    ///
+    /// When an earlier one does not let go of it in time.
+    pub(crate) async fn succeed(
+        &self,
+        seat: impl FnOnce() -> Seat,
+    ) -> Result<(), SessionRejection> {
+        if self.inner.live.succeed(seat).await {
+            return Ok(());
+        }
+        Err(SessionRejection::StoreError(StoreErrorKind::Timeout.into()))
     }
 }
 

@@ -40,11 +40,12 @@ pub enum EndSessionsError {
     /// The sessions could not be listed or loaded.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The deletion of some sessions failed. Their sockets on this node are disconnected, and the
-    /// deletions are retried.
+    /// Some sessions were not ended, because their records could not be read, or could not be deleted:
+    /// then their sockets on this node are disconnected, and the deletions are retried. The call can be
+    /// repeated.
     #[error("{remaining} of the user's sessions are not deleted yet")]
     Remaining {
-        /// Number of sessions that are not deleted yet.
+        /// Number of sessions that are not deleted yet, or whose records could not be read.
         remaining: usize,
         /// The last failure.
         #[source]
@@ -137,14 +138,17 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             before = Some(began);
             let left = |id: &SessionId| Some(id) != but && !done.contains(id);
             let ids: Vec<_> = ids.into_iter().filter(left).collect();
-            let sessions: Vec<_> = self.load_all(user.to_owned(), ids).collect().await;
-            if sessions.is_empty() {
+            let found: Vec<_> = self.of_user(user, ids).collect().await;
+            if found.is_empty() {
                 break;
             }
-            for session in sessions {
-                let session = session?;
-                done.insert(session.id().clone());
-                if let Err(error) = session.end().await {
+            for (id, is_of_user) in found {
+                let ended = match is_of_user {
+                    Ok(()) => self.inner.live.end_by_id(&id).await,
+                    Err(error) => Err(error),
+                };
+                done.insert(id);
+                if let Err(error) = ended {
                     failed = Some((failed.map_or(0, |(failed, _)| failed) + 1, error));
                 }
             }
@@ -165,6 +169,32 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         sessions.retain(|session| before.is_none_or(|before| session.created <= before));
         sessions.sort_by_key(|session| Reverse(session.created));
         Ok(sessions.into_iter().map(|session| session.id).collect())
+    }
+
+    /// Those of these ids whose sessions belong to the user, also when they are not admitted any more,
+    /// and those for which that could not be found out.
+    fn of_user<'a>(
+        &'a self,
+        user: &'a str,
+        ids: Vec<SessionId>,
+    ) -> impl Stream<Item = (SessionId, Result<(), StoreError>)> + Send + 'a {
+        let store = self.inner.live.store();
+        let loads = stream::iter(ids)
+            .map(move |id| async move {
+                let loaded = store.load(&id).await;
+                (id, loaded)
+            })
+            .buffered(CONCURRENCY);
+        loads.filter_map(move |(id, loaded)| {
+            let found = match loaded {
+                Ok(Some(record)) if store.user_id(&record.data).as_deref() == Some(user) => {
+                    Some((id, Ok(())))
+                }
+                Ok(_) => None,
+                Err(error) => Some((id, Err(error))),
+            };
+            std::future::ready(found)
+        })
     }
 
     /// Those of these sessions that belong to the user, in their order.

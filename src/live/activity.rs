@@ -150,9 +150,10 @@ async fn keep_alive<T: Send + Sync + 'static>(
     write.answered();
     match left {
         None => missing(core, entry).await,
-        // Another node has touched it, so it is due earlier here than after a touch. (Stores round.)
+        // Another node has touched it, or another program's lifetime counts: it is due earlier here than
+        // after a touch. (Stores round.)
         Some(left) if left.saturating_add(ROUNDING) < ttl => {
-            entry.state().next_touch = None;
+            entry.state().next_touch = Some(began + due.every.min(left / 10));
             connected_until(core, entry, known);
         }
         Some(_) => {}

@@ -112,6 +112,8 @@ struct Loading<'a, T> {
     entry: &'a Arc<Entry<T>>,
     number: u64,
     before: Mark,
+    /// The session was known when the load began.
+    knew: bool,
     installed: bool,
 }
 
@@ -121,12 +123,14 @@ impl<'a, T: Send + Sync + 'static> Loading<'a, T> {
         state.loads.begun += 1;
         state.loads.began_at = state.invalidations;
         let (number, before) = (state.loads.begun, state.mark(core.feed.epoch()));
+        let knew = state.snapshot().is_some();
         drop(state);
         Self {
             core,
             entry,
             number,
             before,
+            knew,
             installed: false,
         }
     }
@@ -142,7 +146,8 @@ impl<'a, T: Send + Sync + 'static> Loading<'a, T> {
             }
             Err(missing) => {
                 let known = install_bad(core, entry, self.number, self.before, &missing);
-                if let (true, Some(reason)) = (known, missing.ends) {
+                // One that was created meanwhile is not the one that was missing.
+                if let (true, Some(reason)) = (known && self.knew, missing.ends) {
                     finish(core, entry, reason);
                 }
                 Err(missing.error)

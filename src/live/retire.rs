@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     blocking::Blocking,
+    deadline::within,
     observe::{self, Stopwatch},
 };
 
@@ -164,19 +165,33 @@ impl Retiring {
         }
     }
 
-    /// The seat is about to get another socket: from now on no old one acts on it.
-    pub(super) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
-        let retired = {
-            let mut table = self.table.lock();
+    /// The seat is about to get another socket: from now on no old one acts on it. `false` when one is
+    /// still acting at the deadline, because a disconnect handler takes its time.
+    pub(super) async fn succeed(&self, seat: impl FnOnce() -> Seat, deadline: Instant) -> bool {
+        let (seat, all) = {
+            let table = self.table.lock();
             // Almost always empty, so the seat need not be made.
             if table.is_empty() {
-                return;
+                return true;
             }
-            table.remove(&seat())
+            let seat = seat();
+            let all = table.get(&seat).cloned().unwrap_or_default();
+            (seat, all)
         };
-        for retired in retired.into_iter().flatten() {
-            *retired.succeeded.lock().await = true;
+        for retired in &all {
+            let Some(mut succeeded) = within(deadline, retired.succeeded.lock()).await else {
+                return false;
+            };
+            *succeeded = true;
         }
+        let mut table = self.table.lock();
+        if let Some(left) = table.get_mut(&seat) {
+            left.retain(|old| !all.iter().any(|succeeded| Arc::ptr_eq(old, succeeded)));
+            if left.is_empty() {
+                table.remove(&seat);
+            }
+        }
+        true
     }
 
     /// Registers a socket; `None` when it is gone, or is retired already: then the newer reason counts.

@@ -163,8 +163,10 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     }
 
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
-    pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) {
-        self.0.retiring.succeed(seat).await;
+    /// `false` when one of them did not stop within the time of a call of the store.
+    pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) -> bool {
+        let deadline = self.0.call_deadline();
+        self.0.retiring.succeed(seat, deadline).await
     }
 
     /// Creates a session; `None` when the id is taken.

@@ -299,7 +299,7 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
     let (opening, sid) = (socket.req_parts(), socket.id.as_str());
     LayeredRequest::connects(bridge, opening, sid);
     // An earlier socket with this sid no longer acts on the seat.
-    bridge.succeed(|| seat_of(socket)).await;
+    bridge.succeed(|| seat_of(socket)).await?;
     let on_end = on_end.map(|hook| hook.0.clone());
     let live = Arc::new(IoSocket::<A, T>::new(socket, on_end));
     let attachment = bridge.admit(handshake, live).await?;

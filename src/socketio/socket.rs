@@ -20,8 +20,9 @@ use crate::live::{EndReason, LiveSocket, Presence, Seat};
 
 pub(super) type EndHook<A> = dyn Fn(SocketRef<A>, EndReason) + Send + Sync;
 
-/// Time after which a socket that has not entered its namespace never will.
-const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time after which a socket that has not entered its namespace never will, however slow the other
+/// middlewares are.
+const CONNECT_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// A socket as the live sessions see it. It does not keep the socket alive.
 pub(super) struct IoSocket<A: Adapter, T> {

@@ -14,7 +14,7 @@ use crate::id::SessionId;
 impl Run {
     /// What a server does for a socket: our middleware, another one, then the socket enters.
     async fn connect(&self, id: &SessionId, socket: &Arc<SeatedSocket>) -> Option<Attachment<u32>> {
-        self.live.succeed(SeatedSocket::the_seat).await;
+        assert!(self.live.succeed(SeatedSocket::the_seat).await);
         let attachment = self.live.admit(id, socket.clone()).await.ok()?;
         // Longer than any interval at which old sockets are looked at.
         tokio::time::sleep(Duration::from_millis(120)).await;

@@ -125,17 +125,18 @@ pub(super) async fn touch(
     Ok(touched.integer() == 1)
 }
 
-/// Touches with a script of the record's format.
+/// Touches with a script of the record's format. Returns the life that is left; `None` when there is no
+/// such key.
 pub(super) async fn touch_by(
     driver: &dyn Driver,
     script: &'static str,
     key: &str,
     ttl: Duration,
-) -> Result<bool, DriverError> {
+) -> Result<Option<Duration>, DriverError> {
     let millis = |ttl: Duration| ttl.min(MAX_TTL).as_millis().max(1).to_string().into();
     let args = vec![millis(ttl), millis(MAX_TTL)];
-    let touched = driver.eval(script, &[key], args).await?;
-    Ok(touched.integer() == 1)
+    let left = driver.eval(script, &[key], args).await?.integer();
+    Ok((left != NO_KEY).then(|| life(left).unwrap_or(Duration::MAX)))
 }
 
 /// The life that is left; `None` when there is no such key.

@@ -132,7 +132,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         let key = self.key(id);
         let touched = match self.codec().touch() {
             Touch::Given => commands::touch(&**driver, &key, ttl).await,
-            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl).await,
+            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl)
+                .await
+                .map(|left| left.is_some()),
         };
         touched.map_err(failed)
     }
@@ -144,11 +146,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         ttl: Duration,
         interval: Duration,
     ) -> Result<Option<Duration>, StoreError> {
-        if let Touch::Script { .. } = self.codec().touch() {
-            return Ok(self.touch(id, ttl).await?.then_some(ttl));
-        }
         let (driver, _permit) = self.connections.next()?;
-        let left = commands::keep_alive(&**driver, &self.key(id), ttl, interval).await;
+        let key = self.key(id);
+        let left = match self.codec().touch() {
+            Touch::Given => commands::keep_alive(&**driver, &key, ttl, interval).await,
+            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl).await,
+        };
         left.map_err(failed)
     }
 

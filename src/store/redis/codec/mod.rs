@@ -77,7 +77,7 @@ pub(crate) enum Touch {
     /// The given ttl.
     Given,
     /// What this script makes of the record. Its key is the session's; its arguments are `ttl` and the
-    /// longest ttl that Redis takes, both in milliseconds. It returns 0 when there is no session, else 1.
+    /// longest ttl that Redis takes, both in milliseconds. It returns the life that is left, as `PTTL` does.
     Script {
         source: &'static str,
         /// The ttl of a record that does not have its own.

@@ -91,7 +91,7 @@ impl Copying<'_> {
         for _ in 0..ATTEMPTS {
             match delete_surely(self.driver, old, &copied.stored).await {
                 Ok(Outcome::Deleted(left)) => {
-                    self.finish(&copied, left).await?;
+                    self.finish(&copied, left).await;
                     return Ok(true);
                 }
                 Ok(Outcome::Stored(stored)) => copied = self.update(&copied, stored).await?,
@@ -161,15 +161,18 @@ impl Copying<'_> {
         Ok(next)
     }
 
-    /// Extends the life of the copy if the session was touched after it was copied.
-    async fn finish(&self, copied: &Copied, left: Option<Duration>) -> Result<(), StoreError> {
-        if copied
+    /// Extends the life of the copy if the session was touched after it was copied. The rename is complete,
+    /// so it does not fail any more.
+    async fn finish(&self, copied: &Copied, left: Option<Duration>) {
+        let was_touched = copied
             .ttl
-            .is_some_and(|ttl| left.is_none_or(|left| left > ttl))
-        {
-            self.extend(left).await?;
+            .is_some_and(|ttl| left.is_none_or(|left| left > ttl));
+        if was_touched && let Err(error) = self.extend(left).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a renamed session lives as long as before its last touch"
+            );
         }
-        Ok(())
     }
 
     /// Lets the copy live as long as the session.
@@ -184,17 +187,18 @@ impl Copying<'_> {
     }
 }
 
-/// Deletes a key if it has this value; asks a second time when the answer is lost. A key that is missing
-/// then was deleted by the first call, or its session ended, so that the first error stands.
+/// Deletes a key if it has this value; asks a second time when the answer is lost. Only the value of the
+/// key, or its deletion, is an answer then. A key that is missing was deleted by the first call, or its
+/// session ended, and an error proves nothing about the first call: the first error stands.
 async fn delete_surely(
     driver: &dyn Driver,
     key: &str,
     value: &Bytes,
 ) -> Result<Outcome, DriverError> {
     match delete_if(driver, key, value).await {
-        Err(lost) if !lost.is_reply() => match delete_if(driver, key, value).await? {
-            Outcome::Missing => Err(lost),
-            outcome => Ok(outcome),
+        Err(lost) if !lost.is_reply() => match delete_if(driver, key, value).await {
+            Ok(Outcome::Missing) | Err(_) => Err(lost),
+            answered => answered,
         },
         answered => answered,
     }
@@ -225,6 +229,8 @@ mod tests {
         Written,
         /// The answer is lost.
         Lost,
+        /// The answer is lost, and the second attempt is refused.
+        LostThenRefused,
     }
 
     struct Cluster {
@@ -294,6 +300,9 @@ mod tests {
             let mut keys = self.keys.lock();
             let key = names[0].to_owned();
             let deletes_old = script == DELETE_IF && key == "old";
+            if deletes_old && self.fault == Fault::LostThenRefused && !keys.contains_key("old") {
+                return Err(DriverError::reply("LOADING the server is starting"));
+            }
             if deletes_old && self.fault == Fault::Written {
                 keys.insert(key.clone(), format!("{:x}", fastrand::u64(..)).into());
             }
@@ -311,7 +320,7 @@ mod tests {
             if swap == 2 && script == DELETE_IF {
                 keys.remove(&key);
             }
-            if deletes_old && self.fault == Fault::Lost {
+            if deletes_old && matches!(self.fault, Fault::Lost | Fault::LostThenRefused) {
                 return Err(DriverError::timeout());
             }
             let mut reply = vec![Reply::Integer(swap), Reply::Integer(-1)];
@@ -335,9 +344,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_copy_stays_when_it_may_be_the_session() {
-        let cluster = cluster(Fault::Lost);
-        assert_eq!(renamed(&cluster).await, StoreErrorKind::Timeout);
-        assert!(cluster.get("old").await.unwrap().is_none());
-        assert!(cluster.get("new").await.unwrap().is_some());
+        for fault in [Fault::Lost, Fault::LostThenRefused] {
+            let cluster = cluster(fault);
+            assert_eq!(renamed(&cluster).await, StoreErrorKind::Timeout);
+            assert!(cluster.get("old").await.unwrap().is_none());
+            assert!(cluster.get("new").await.unwrap().is_some());
+        }
     }
 }

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Minimum interval between two prunings of the index of a user.
 const PRUNE: Duration = Duration::from_mins(1);
 /// Maximum number of entries of each map. Beyond it some are forgotten, which costs writes.
-const MAX_KNOWN: usize = 16 * 1024;
+const MAX_KNOWN: usize = 256 * 1024;
 
 /// What is known to be in the index.
 ///

@@ -24,17 +24,18 @@ const DEFAULT_TTL: Duration = Duration::from_hours(24);
 /// record that is no JSON gets the store's ttl, and a key without expiry stays so.
 const TOUCH: &str = "
     local stored = redis.call('GET', KEYS[1])
-    if not stored then return 0 end
+    if not stored then return -2 end
     local left = redis.call('PTTL', KEYS[1])
-    if left < 0 then return 1 end
+    if left < 0 then return -1 end
     local ttl = tonumber(ARGV[1])
     local read, record = pcall(cjson.decode, stored)
     local cookie = read and type(record) == 'table' and record.cookie
     local max_age = type(cookie) == 'table' and cookie.originalMaxAge
     if type(max_age) == 'number' then ttl = math.ceil(max_age / 1000) * 1000 end
     ttl = math.min(ttl, tonumber(ARGV[2]))
-    if left < ttl then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl)) end
-    return 1";
+    if left >= ttl then return left end
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
+    return ttl";
 
 /// The sessions of an Express app, in [express-session]'s format, as [connect-redis] keeps it.
 ///
