@@ -1,8 +1,10 @@
 //! Ties extractor, store and live sessions together.
 
 mod advised;
+mod build;
 mod builder;
 mod error;
+mod lifetimes;
 mod lookup;
 mod report;
 mod session_bridge;

@@ -18,7 +18,7 @@
 //! Rules:
 //!
 //! 1. Attach first, then load, then join the room, then look whether the session ended: nothing is
-//!    admitted in between (`sessions`).
+//!    admitted in between (`attachment`).
 //! 2. All that is known of a session is one small state under one lock (`state`, `entry`).
 //! 3. One store call of a session at a time is learned from (`load`, `update`, `rotate`, `turn`).
 //!    An end never waits for it (`end`), and is owed until the store confirms it (`owed`).
@@ -30,8 +30,10 @@
 //! `retire`, which takes them out of their rooms and disconnects each one.
 
 mod activity;
+mod attachment;
 #[cfg(test)]
 mod callback_tests;
+mod clock;
 mod config;
 mod core;
 mod end;
@@ -45,8 +47,11 @@ mod load;
 mod load_error;
 #[cfg(test)]
 mod load_tests;
+mod look;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod overload_tests;
 mod owed;
 #[cfg(test)]
 mod owed_tests;
@@ -72,16 +77,20 @@ mod turn;
 mod update;
 mod update_error;
 mod users;
+mod view;
+mod waiting;
 mod worker;
 #[cfg(test)]
 mod worker_tests;
 
+pub(crate) use attachment::Attachment;
 pub(crate) use config::{Config, MaxLifetime, TtlOf, Verify, VerifyError};
 pub(crate) use load_error::LoadError;
 pub use reason::EndReason;
 pub(crate) use retire::Disconnect;
-pub(crate) use sessions::{Attachment, LiveSessions, View};
+pub(crate) use sessions::LiveSessions;
 pub(crate) use socket::{LiveSocket, Presence, Seat};
 pub(crate) use touch_every::TouchEvery;
 pub use update_error::{TryUpdateError, UpdateError};
 pub(crate) use users::user_room;
+pub(crate) use view::View;

@@ -20,64 +20,22 @@ use super::{
     retire::Disconnect,
     rotate,
     snapshot::{Snapshot, deadline_after},
-    socket::{LiveSocket, Presence, Seat},
+    socket::Seat,
     update,
     update_error::{TryUpdateError, UpdateError},
-    users, worker,
+    view::View,
+    worker,
 };
 use crate::{
     id::SessionId,
     store::{Created, GuardedStore, StoreError, StoreErrorKind},
 };
 
-/// Interval at which a waiter of a socket's handle looks at the socket.
-const SOCKET_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which a shutdown looks whether the touches are written.
 const SHUTDOWN_INTERVAL: Duration = Duration::from_millis(5);
-/// Time after a deadline from which on a session counts as over even though the worker has not ended it.
-const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The live sessions of a bridge. Cheap to clone.
-pub(crate) struct LiveSessions<T>(Arc<Core<T>>);
-
-/// What a handle holds: its entry, and what was known when the handle was made.
-pub(crate) struct View<T> {
-    pub(crate) entry: Arc<Entry<T>>,
-    pub(crate) snapshot: Arc<Snapshot<T>>,
-}
-
-impl<T> View<T> {
-    /// Why the session has ended, as far as this node knows.
-    pub(crate) fn end_reason(&self) -> Option<EndReason> {
-        let state = self.entry.state();
-        if let Some(reason) = state.end_reason() {
-            return Some(reason);
-        }
-        // The worker ends it at its deadline; this is for a worker that is late.
-        let deadline = state.snapshot().unwrap_or(&self.snapshot).deadline?;
-        let overdue = Instant::now().saturating_duration_since(deadline) > OVERDUE;
-        overdue.then_some(EndReason::Expired)
-    }
-
-    /// What this node knows of the session now; never older than the view itself.
-    pub(crate) fn latest(&self) -> Self {
-        Self {
-            entry: self.entry.clone(),
-            snapshot: self
-                .entry
-                .snapshot()
-                .unwrap_or_else(|| self.snapshot.clone()),
-        }
-    }
-}
-
-/// Holds a socket attached to its session; dropped with the socket.
-pub(crate) struct Attachment<T: Send + Sync + 'static> {
-    sessions: LiveSessions<T>,
-    entry: Arc<Entry<T>>,
-    key: u64,
-    socket: Arc<dyn LiveSocket>,
-}
+pub(crate) struct LiveSessions<T>(pub(super) Arc<Core<T>>);
 
 impl<T: Send + Sync + 'static> LiveSessions<T> {
     pub(crate) fn new(store: GuardedStore<T>, config: Config<T>) -> Self {
@@ -124,44 +82,6 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         Ok(View { entry, snapshot })
     }
 
-    /// Admits a socket to a session. It is attached first, then the session is loaded, then it joins
-    /// its room: whatever ends the session in between finds the socket.
-    pub(crate) async fn admit(
-        &self,
-        id: &SessionId,
-        socket: Arc<dyn LiveSocket>,
-    ) -> Result<Attachment<T>, LoadError> {
-        self.ensure_worker();
-        self.check_not_shut_down()?;
-        let entry = self.0.entry(id);
-        let key = self.0.attach(&entry, &socket).ok_or(LoadError::NotFound)?;
-        let attachment = Attachment {
-            sessions: self.clone(),
-            entry,
-            key,
-            socket,
-        };
-        load::current(&self.0, &attachment.entry).await?;
-        // A shutdown that began meanwhile did not find the socket.
-        self.check_not_shut_down()?;
-        attachment.socket.join(attachment.entry.room().to_owned());
-        users::join(&self.0, &attachment.entry, &attachment.socket);
-        if attachment.entry.end_reason().is_some() {
-            // Whatever ended the session before the room was joined could not take the socket out.
-            attachment.socket.leave_rooms();
-            return Err(LoadError::NotFound);
-        }
-        self.used(&attachment.view());
-        Ok(attachment)
-    }
-
-    fn check_not_shut_down(&self) -> Result<(), LoadError> {
-        if self.0.shut_down.load(Ordering::SeqCst) {
-            return Err(LoadError::Store(StoreError::shut_down()));
-        }
-        Ok(())
-    }
-
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
     /// `false` when one of them did not stop within the time of a call of the store.
     pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) -> bool {
@@ -193,67 +113,6 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// Whether a deletion of this id is owed here.
     pub(crate) fn is_owed(&self, id: &SessionId) -> bool {
         self.0.owed.contains(id)
-    }
-
-    /// Waits until the session has ended, or `socket` is gone.
-    pub(crate) async fn ended(
-        &self,
-        view: &View<T>,
-        socket: Option<&Arc<dyn LiveSocket>>,
-    ) -> EndReason {
-        let watching = self.watch(&view.entry);
-        loop {
-            let changed = watching.entry.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(reason) = watching.entry.end_reason() {
-                return reason;
-            }
-            if wait(changed, socket).await {
-                return EndReason::SocketClosed;
-            }
-        }
-    }
-
-    /// Waits until the data is another than in `view`.
-    pub(crate) async fn changed(
-        &self,
-        view: &View<T>,
-        socket: Option<&Arc<dyn LiveSocket>>,
-    ) -> Result<View<T>, EndReason> {
-        let watching = self.watch(&view.entry);
-        loop {
-            let changed = watching.entry.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            {
-                let state = watching.entry.state();
-                if let Some(reason) = state.end_reason() {
-                    return Err(reason);
-                }
-                if let Some(known) = state.snapshot()
-                    && known.revision != view.snapshot.revision
-                {
-                    return Ok(View {
-                        entry: view.entry.clone(),
-                        snapshot: known.clone(),
-                    });
-                }
-            }
-            if wait(changed, socket).await {
-                return Err(EndReason::SocketClosed);
-            }
-        }
-    }
-
-    /// Keeps the entry watched, and has it loaded if it is stale.
-    fn watch(&self, entry: &Arc<Entry<T>>) -> Watching<T> {
-        self.ensure_worker();
-        self.0.watch(entry);
-        Watching {
-            core: self.0.clone(),
-            entry: entry.clone(),
-        }
     }
 
     pub(crate) async fn reload(&self, view: &View<T>) -> Result<View<T>, UpdateError> {
@@ -391,86 +250,6 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             .buffer_unordered(32)
             .collect::<()>()
             .await;
-    }
-}
-
-/// Waits for a notification, or until the socket is gone: then returns `true`.
-async fn wait(
-    mut changed: std::pin::Pin<&mut tokio::sync::futures::Notified<'_>>,
-    socket: Option<&Arc<dyn LiveSocket>>,
-) -> bool {
-    let Some(socket) = socket else {
-        changed.await;
-        return false;
-    };
-    loop {
-        let gone = matches!(socket.presence(), Presence::Gone | Presence::Leaving);
-        if gone {
-            return true;
-        }
-        if tokio::time::timeout(SOCKET_INTERVAL, changed.as_mut())
-            .await
-            .is_ok()
-        {
-            return false;
-        }
-    }
-}
-
-/// A caller that waits for the end or a change of a session.
-struct Watching<T> {
-    core: Arc<Core<T>>,
-    entry: Arc<Entry<T>>,
-}
-
-impl<T> Drop for Watching<T> {
-    fn drop(&mut self) {
-        self.core.unwatch(&self.entry);
-    }
-}
-
-impl<T: Send + Sync + 'static> Attachment<T> {
-    pub(crate) fn view(&self) -> View<T> {
-        View {
-            entry: self.entry.clone(),
-            snapshot: self.entry.snapshot().expect("it was loaded at admission"),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn entry(&self) -> &Arc<Entry<T>> {
-        &self.entry
-    }
-
-    pub(crate) fn end_reason(&self) -> Option<EndReason> {
-        self.entry.end_reason()
-    }
-
-    pub(crate) fn id(&self) -> &SessionId {
-        self.entry.id()
-    }
-
-    pub(crate) fn sessions(&self) -> &LiveSessions<T> {
-        &self.sessions
-    }
-
-    pub(crate) fn socket(&self) -> &Arc<dyn LiveSocket> {
-        &self.socket
-    }
-}
-
-impl<T: Send + Sync + 'static> Drop for Attachment<T> {
-    fn drop(&mut self) {
-        self.sessions.0.detach(&self.entry, self.key);
-    }
-}
-
-impl<T> Clone for View<T> {
-    fn clone(&self) -> Self {
-        Self {
-            entry: self.entry.clone(),
-            snapshot: self.snapshot.clone(),
-        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
         Changes, Created, GuardedStore, MemoryStore, Record, Revision, Saved, SessionStore,
         StoreError, StoreErrorKind,
     },
+    testing::{Faults, FaultyStore},
 };
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -205,6 +206,37 @@ pub(super) fn id(text: &str) -> SessionId {
 /// Admits a socket, as a browser tab opens one.
 pub(super) async fn tab(live: &LiveSessions<u32>, id: &SessionId) -> Attachment<u32> {
     live.admit(id, Arc::<PlainSocket>::default()).await.unwrap()
+}
+
+/// Sessions on a store in memory that can be made to fail, and are checked at this interval.
+pub(super) fn live(every: Duration) -> (LiveSessions<u32>, MemoryStore<u32>, Faults) {
+    let memory = MemoryStore::new();
+    let (store, faults) = FaultyStore::new(memory.clone());
+    let store = GuardedStore::new(Arc::new(store), Duration::from_secs(2));
+    let live = LiveSessions::new(store, config(Duration::from_hours(1), every));
+    (live, memory, faults)
+}
+
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+pub(super) async fn end(live: &LiveSessions<u32>, id: &SessionId) -> Result<(), StoreError> {
+    live.end_by_id(id).await
+}
+
+pub(super) async fn sessions(store: &MemoryStore<u32>, count: usize) -> Vec<SessionId> {
+    let ids: Vec<SessionId> = (0..count)
+        .map(|n| format!("id-{n}").parse().unwrap())
+        .collect();
+    for id in &ids {
+        let created = store.create(id, &0, Duration::from_hours(1)).await.unwrap();
+        assert!(matches!(created, Created::Created(_)));
+    }
+    ids
 }
 
 /// Waits until it is so; fails after a minute.

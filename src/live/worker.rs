@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -14,18 +14,16 @@ use tokio::{
 };
 
 use super::{
-    activity::{touch_used, used},
+    activity::touch_used,
+    clock::Clock,
     core::Core,
-    end::{delete, finish},
-    entry::Entry,
+    end::delete,
     feed::Reports,
     load::check,
+    look::look,
     owed::Due,
     queue::{Job, Lane},
-    reason::EndReason,
-    socket::Presence,
     state::Queued,
-    timers::Timer,
 };
 use crate::{id::SessionId, observe, store::Change};
 
@@ -35,12 +33,8 @@ const MAX_CALLS: usize = 32;
 const BATCH: usize = 256;
 /// Delay between two attempts to subscribe to a feed that ended.
 const RESUBSCRIBE: Duration = Duration::from_secs(1);
-/// Time for the load at a deadline, after which the session ends without an answer.
-const LAST_CHECK: Duration = Duration::from_millis(750);
 /// Interval at which the wall clock is compared with tokio's clock.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
-/// A wall clock that is ahead by more than this has jumped: the machine was suspended.
-const CLOCK_JUMP: Duration = Duration::from_secs(2);
 
 /// Starts the worker, or starts it again when it has died with its runtime.
 pub(super) fn ensure<T: Send + Sync + 'static>(core: &Arc<Core<T>>) {
@@ -250,66 +244,6 @@ pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
     entries.len()
 }
 
-/// The timer of an entry is due: the session ends, or is loaded again.
-fn look<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>, timer: Timer) {
-    let (ends, connected) = {
-        let mut state = entry.state();
-        if state.timer != Some(timer) {
-            return;
-        }
-        state.timer = None;
-        let Some(snapshot) = state.snapshot().cloned() else {
-            return;
-        };
-        let now = Instant::now();
-        let failing = state
-            .failing
-            .filter(|_| core.too_stale_at(&snapshot) <= now);
-        let touch_is_due = state.connected_touch.take_if(|at| *at <= now).is_some();
-        let connected = (touch_is_due && !state.sockets.list.is_empty()).then(|| snapshot.clone());
-        let expired = state.last_check().is_some_and(|at| at <= now);
-        let ends = if expired {
-            Some(EndReason::Expired)
-        } else if failing.is_some() {
-            failing
-        } else {
-            if snapshot.is_over(now) && state.last_check().is_none() {
-                state.set_last_check(Some(now + LAST_CHECK));
-                core.queue_check(entry, &mut state, Queued::Urgent);
-            } else if state.recheck <= now {
-                state.recheck = now + core.config.recheck_delay();
-                core.queue_check(entry, &mut state, Queued::Routine);
-            }
-            core.schedule(entry, &mut state);
-            None
-        };
-        (ends, connected)
-    };
-    match ends {
-        Some(reason) => finish(core, entry, reason),
-        None => sweep(core, entry),
-    }
-    if let Some(known) = connected {
-        used(core, entry, &known);
-    }
-}
-
-/// Lets go of sockets that are gone although the application still holds them.
-fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
-    let sockets = entry.state().sockets.list.clone();
-    for (key, socket) in sockets {
-        match socket.presence() {
-            Presence::Gone => {
-                core.detach(entry, key);
-                socket.release();
-            }
-            // Its disconnect handler may still take the session.
-            Presence::Leaving => core.detach(entry, key),
-            Presence::Connecting | Presence::Connected => {}
-        }
-    }
-}
-
 /// Starts a job as a task of its own, because it runs closures of the application: what they do, a
 /// panic included, stays there.
 fn start<T: Send + Sync + 'static>(
@@ -363,27 +297,5 @@ async fn sleep_until(next: Option<Instant>) {
     match next {
         Some(next) => tokio::time::sleep_until(next).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Compares the wall clock with tokio's: on a suspended machine only the wall clock goes on.
-struct Clock {
-    wall: SystemTime,
-    monotonic: Instant,
-}
-
-impl Clock {
-    fn now() -> Self {
-        Self {
-            wall: SystemTime::now(),
-            monotonic: Instant::now(),
-        }
-    }
-
-    fn has_jumped(&mut self) -> bool {
-        let last = std::mem::replace(self, Self::now());
-        let wall = self.wall.duration_since(last.wall).unwrap_or_default();
-        let monotonic = self.monotonic.saturating_duration_since(last.monotonic);
-        wall.saturating_sub(monotonic) > CLOCK_JUMP
     }
 }

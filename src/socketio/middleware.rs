@@ -19,7 +19,11 @@ use tracing::Instrument as _;
 
 use super::{
     attached::Attached,
-    socket::{EndHook, IoSocket, seat_of},
+    by_session::BySession,
+    end_hook_for::EndHookFor,
+    no_hook::NoHook,
+    on_end::OnEnd,
+    socket::{IoSocket, seat_of},
 };
 use crate::{
     bridge::SessionBridge,
@@ -90,38 +94,6 @@ enum Admits {
     EveryoneOfOwnOrigins,
 }
 
-/// No hook is called before the end of a session disconnects a socket.
-///
-/// ```
-/// use socketioxide_session::{SessionBridge, socketio::{NoHook, SessionMiddleware}};
-///
-/// /// A middleware that is kept for several namespaces.
-/// fn gate(sessions: &SessionBridge<String>) -> SessionMiddleware<String, NoHook> {
-///     sessions.require()
-/// }
-/// # let _ = gate;
-/// ```
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct NoHook;
-
-/// The hook that is called before the end of a session disconnects a socket; made by
-/// [`SessionMiddleware::on_end`].
-///
-/// ```
-/// use socketioxide::{adapter::LocalAdapter, extract::SocketRef};
-/// use socketioxide_session::{EndReason, SessionBridge, socketio::{OnEnd, SessionMiddleware}};
-///
-/// /// A middleware that is kept for several namespaces.
-/// fn gate(sessions: &SessionBridge<String>) -> SessionMiddleware<String, OnEnd<LocalAdapter>> {
-///     sessions.require().on_end(|socket: SocketRef, reason: EndReason| {
-///         socket.emit("ended", reason.as_str()).ok();
-///     })
-/// }
-/// # let _ = gate;
-/// ```
-pub struct OnEnd<A: Adapter>(Arc<EndHook<A>>);
-
 impl<T: Send + Sync + 'static> SessionMiddleware<T> {
     fn new(bridge: SessionBridge<T>, admits: Admits) -> Self {
         Self {
@@ -169,37 +141,6 @@ impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
         self
     }
 }
-
-/// What the two kinds of hook are to a server with this adapter. Sealed.
-pub trait EndHookFor<A: Adapter>: Send + Sync + 'static {
-    #[doc(hidden)]
-    fn hook(&self) -> Option<&OnEnd<A>>;
-}
-
-impl<A: Adapter> EndHookFor<A> for NoHook {
-    fn hook(&self) -> Option<&OnEnd<A>> {
-        None
-    }
-}
-
-impl<A: Adapter> EndHookFor<A> for OnEnd<A> {
-    fn hook(&self) -> Option<&OnEnd<A>> {
-        Some(self)
-    }
-}
-
-/// Tells this crate's implementations of [`ConnectMiddleware`] from those for closures.
-///
-/// ```
-/// use socketioxide::{adapter::LocalAdapter, handler::ConnectMiddleware};
-/// use socketioxide_session::socketio::{BySession, NoHook, SessionMiddleware};
-///
-/// fn is_middleware<M: ConnectMiddleware<LocalAdapter, BySession>>() {}
-/// is_middleware::<SessionMiddleware<String, NoHook>>();
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct BySession;
 
 type MiddlewareResult = Result<(), Box<dyn fmt::Display + Send>>;
 
@@ -350,20 +291,8 @@ impl<T: Send + Sync + 'static, H: Clone> Clone for SessionMiddleware<T, H> {
     }
 }
 
-impl<A: Adapter> Clone for OnEnd<A> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 impl<T: Send + Sync + 'static, H> fmt::Debug for SessionMiddleware<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionMiddleware").finish_non_exhaustive()
-    }
-}
-
-impl<A: Adapter> fmt::Debug for OnEnd<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnEnd").finish_non_exhaustive()
     }
 }

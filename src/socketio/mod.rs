@@ -9,11 +9,18 @@
 
 mod active;
 mod attached;
+mod by_session;
+mod end_hook_for;
 mod extract;
 mod middleware;
+mod no_hook;
+mod on_end;
 mod socket;
 
 pub use active::{Active, ByActivity, active};
 use attached::Attached;
+pub use by_session::BySession;
 pub use extract::SocketSessionError;
-pub use middleware::{BySession, NoHook, OnEnd, SessionMiddleware};
+pub use middleware::SessionMiddleware;
+pub use no_hook::NoHook;
+pub use on_end::OnEnd;

@@ -1,11 +1,16 @@
 //! Short-lived marks of ids that are being replaced, in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::REPLACED_MARK_TTL;
 use crate::id::SessionId;
+
+/// Lifetime of a [mark](super::SessionStore::mark_replaced).
+pub const REPLACED_MARK_TTL: Duration = Duration::from_secs(10);
 
 /// The ids that are being replaced by others. Each call removes what has expired, so that the number of
 /// marks is that of the replacements within [`REPLACED_MARK_TTL`].

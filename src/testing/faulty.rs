@@ -7,88 +7,14 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::{call::Call, fault::Fault};
 use crate::{
     id::SessionId,
     store::{
         Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved,
-        SessionStore, StoreError, StoreErrorKind,
+        SessionStore, StoreError,
     },
 };
-
-/// The calls of a store.
-///
-/// ```
-/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
-/// use socketioxide_session::testing::{Call, Fault, FaultyStore};
-///
-/// let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
-/// faults.on(Call::Delete, Fault::Error(StoreErrorKind::Timeout));
-/// assert!(store.delete(&"some-id".parse()?).await.is_err());
-/// assert!(store.load(&"some-id".parse()?).await.is_ok());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// # }).unwrap();
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Call {
-    /// [`SessionStore::create`]
-    Create,
-    /// [`SessionStore::load`]
-    Load,
-    /// [`SessionStore::save`]
-    Save,
-    /// [`SessionStore::touch`] or [`SessionStore::keep_alive`]
-    Touch,
-    /// [`SessionStore::rename`]
-    Rename,
-    /// [`SessionStore::delete`]
-    Delete,
-}
-
-impl Call {
-    /// All six.
-    pub const ALL: [Self; 6] = [
-        Self::Create,
-        Self::Load,
-        Self::Save,
-        Self::Touch,
-        Self::Rename,
-        Self::Delete,
-    ];
-}
-
-/// What goes wrong with a call.
-///
-/// ```
-/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// use socketioxide_session::{MemoryStore, SessionStore, store::StoreErrorKind};
-/// use socketioxide_session::testing::{Call, Fault, FaultyStore};
-///
-/// let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
-/// faults.on_all(Fault::Hang);
-/// let load = tokio::time::timeout(std::time::Duration::from_millis(10), async {
-///     store.load(&"some-id".parse().unwrap()).await
-/// });
-/// assert!(load.await.is_err());
-/// # let _ = (Call::Load, StoreErrorKind::Other);
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// # }).unwrap();
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// It happens after this time (of tokio's clock).
-    Delay(Duration),
-    /// It does not happen, and fails.
-    Error(StoreErrorKind),
-    /// It happens, and fails: the answer was lost.
-    ErrorAfter(StoreErrorKind),
-    /// It does not happen, and never ends.
-    Hang,
-    /// It does not happen, and panics.
-    Panic,
-}
 
 /// A store that wraps another one and injects [`Faults`].
 ///

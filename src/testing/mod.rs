@@ -51,10 +51,14 @@
 //! [`EncryptedToken::issue`](crate::EncryptedToken::issue) gives, as its `auth` payload. The test
 //! `tests/it/logged_in_socket.rs` in this crate's repository shows one from beginning to end.
 
+mod call;
 pub mod conformance;
+mod fault;
 mod faulty;
 mod handshake;
 
+pub use call::Call;
 pub use conformance::{SampleData, TestData};
-pub use faulty::{Call, Fault, Faults, FaultyStore};
+pub use fault::Fault;
+pub use faulty::{Faults, FaultyStore};
 pub use handshake::{HandshakeBuilder, cookie_header};

@@ -1,9 +1,13 @@
 //! A session id in an encrypted token.
 
 mod error;
+#[cfg(test)]
+mod forgery_tests;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod key;
+#[cfg(test)]
+mod lifetime_tests;
 mod options;
 mod sources;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod feed;
 mod own_keys;
 mod probe;
 mod rename;
+mod session_store;
 mod sessions;
 mod slot;
 mod store;

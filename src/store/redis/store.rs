@@ -2,27 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     codec::Records,
     config_error::RedisConfigError,
     connections::Connections,
-    driver::{Client, Driver, FredDriver, Pool, SetIf},
-    error::failed,
-    feed,
-    own_keys::replaced_mark,
+    driver::{Client, Driver, FredDriver, Pool},
     sessions::Sessions,
     users::{UserId, Users},
-};
-use crate::{
-    id::SessionId,
-    store::{
-        Capabilities, Changes, Created, IndexedSession, REPLACED_MARK_TTL, Record, Revision, Saved,
-        SessionStore, StoreError, StoreErrorKind,
-    },
 };
 
 pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -64,9 +50,9 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// With [`user_id`](super::RedisStoreBuilder::user_id), a hash `[socketioxide-session]user:{user} {prefix}`
 /// holds `id → created,written`, in milliseconds since 1970.
 ///
-/// 1. The entry of a session is written before the session, by [`create`](SessionStore::create), a
-///    [`rename`](SessionStore::rename), which keeps the time of creation, and a
-///    [`save`](SessionStore::save) that changes the user. When it can't be written, the call fails.
+/// 1. The entry of a session is written before the session, by [`create`](crate::SessionStore::create), a
+///    [`rename`](crate::SessionStore::rename), which keeps the time of creation, and a
+///    [`save`](crate::SessionStore::save) that changes the user. When it can't be written, the call fails.
 /// 2. A load or a touch adds a missing entry, and extends the life of the hash, in the background, seldom.
 ///    So sessions that another program created, or that are older than the index, are indexed at their
 ///    next load here; until then they are missing from listings. A session that only another program
@@ -118,9 +104,9 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// - **While a slot of a cluster is moved,** sessions of that slot that have moved already can't be
 ///   loaded until the driver has followed.
 pub struct RedisStore<T> {
-    sessions: Sessions<T>,
-    users: Option<Arc<Users<T>>>,
-    heartbeat: Duration,
+    pub(super) sessions: Sessions<T>,
+    pub(super) users: Option<Arc<Users<T>>>,
+    pub(super) heartbeat: Duration,
 }
 
 impl<T> RedisStore<T> {
@@ -245,121 +231,6 @@ pub(super) fn checked_prefix(prefix: &str) -> Result<Arc<str>, RedisConfigError>
         return Err(RedisConfigError::Prefix(prefix.to_owned()));
     }
     Ok(prefix.into())
-}
-
-#[async_trait]
-impl<T> SessionStore for RedisStore<T>
-where
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    type Data = T;
-
-    async fn create(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<Created, StoreError> {
-        match &self.users {
-            Some(users) => users.create(id, data, ttl).await,
-            None => self.sessions.create(id, data, ttl).await,
-        }
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let record = self.sessions.load(id).await?;
-        if let (Some(users), Some(record)) = (&self.users, &record) {
-            users.seen(id, &record.data, record.ttl);
-        }
-        Ok(record)
-    }
-
-    async fn save(
-        &self,
-        id: &SessionId,
-        data: &T,
-        expected: &Revision,
-    ) -> Result<Saved, StoreError> {
-        match &self.users {
-            Some(users) => users.save(id, data, expected).await,
-            None => self.sessions.save(id, data, expected).await,
-        }
-    }
-
-    async fn touch(&self, id: &SessionId, data: &T, ttl: Duration) -> Result<bool, StoreError> {
-        let touched = self.sessions.touch(id, ttl).await?;
-        if let (Some(users), true) = (&self.users, touched) {
-            users.seen(id, data, Some(ttl));
-        }
-        Ok(touched)
-    }
-
-    async fn keep_alive(
-        &self,
-        id: &SessionId,
-        data: &T,
-        ttl: Duration,
-        interval: Duration,
-    ) -> Result<Option<Duration>, StoreError> {
-        let left = self.sessions.keep_alive(id, ttl, interval).await?;
-        if let (Some(users), Some(left)) = (&self.users, left) {
-            // The greatest is that of a session that never expires.
-            users.seen(id, data, Some(left).filter(|left| *left < Duration::MAX));
-        }
-        Ok(left)
-    }
-
-    async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        match &self.users {
-            Some(users) => users.rename(old, new).await,
-            None => self.sessions.rename(old, new).await,
-        }
-    }
-
-    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        match &self.users {
-            Some(users) => users.delete(id).await,
-            None => self.sessions.delete(id).await,
-        }
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            foreign_records: self.sessions.codec().foreign_records(),
-            user_index: self.users.is_some(),
-            ..Capabilities::default()
-        }
-    }
-
-    fn user_id(&self, data: &T) -> Option<String> {
-        self.users.as_ref().and_then(|users| users.user_of(data))
-    }
-
-    async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
-        match &self.users {
-            Some(users) => users.list(user).await,
-            None => Err(StoreErrorKind::Unsupported.into()),
-        }
-    }
-
-    fn changes(&self) -> Option<Changes> {
-        if !self.sessions.connections.can_report() {
-            return None;
-        }
-        feed::changes(
-            self.sessions.connections.all(),
-            &self.sessions.prefix,
-            self.heartbeat,
-        )
-    }
-
-    async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
-        let (driver, _permit) = self.sessions.connections.next()?;
-        let (key, ttl) = (replaced_mark(id), Some(REPLACED_MARK_TTL));
-        let marked = driver.set(&key, Bytes::from_static(b"1"), ttl, SetIf::Always);
-        marked.await.map(|_| ()).map_err(failed)
-    }
-
-    async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.sessions.connections.next()?;
-        let mark = driver.get(&replaced_mark(id)).await;
-        mark.map(|mark| mark.is_some()).map_err(failed)
-    }
 }
 
 impl<T> Clone for RedisStore<T> {

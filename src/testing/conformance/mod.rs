@@ -4,7 +4,9 @@
 //! takes a store that may hold anything, uses ids of its own, and panics with the law's sentence
 //! when the store breaks it. They take real time, some a second.
 
+mod changes;
 mod concurrent;
+mod read_only;
 mod sequential;
 mod users;
 
@@ -12,14 +14,15 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use changes::changes_are_reported;
 pub use concurrent::{
     concurrent_updates_lose_nothing, delete_wins, dropped_calls_leave_nothing_half_done,
     rename_is_atomic_against_saves,
 };
+pub use read_only::read_only_stores_only_read;
 pub use sequential::{
-    awkward_ids_and_data_survive, changes_are_reported, create_never_overwrites, every_call_ends,
-    expired_is_gone, read_only_stores_only_read, save_and_touch_never_create,
-    save_is_compare_and_swap_and_keeps_the_ttl, touch_never_shortens,
+    awkward_ids_and_data_survive, create_never_overwrites, every_call_ends, expired_is_gone,
+    save_and_touch_never_create, save_is_compare_and_swap_and_keeps_the_ttl, touch_never_shortens,
 };
 pub use users::{
     a_rename_carries_the_time_of_creation, a_save_moves_a_session_to_another_user,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{DEADLINE, LONG, Law, SHORT, TestData};
 use crate::{
     id::SessionId,
-    store::{Change, Changes, Created, Revision, Saved, SessionStore, StoreError, StoreErrorKind},
+    store::{Created, Revision, Saved, SessionStore},
 };
 
 /// `create` never overwrites: of a taken id it says so, and leaves the session as it is.
@@ -241,95 +241,6 @@ where
     }
 }
 
-/// Changes are reported, when the store says that it reports them: of data, of the time to live, a
-/// deletion, a renaming of both ids, and a creation of what was read while it was missing.
-pub async fn changes_are_reported<S>(store: Arc<S>)
-where
-    S: SessionStore<Data: TestData>,
-{
-    let law = Law("changes are reported");
-    let Some(mut feed) = store.changes() else {
-        return;
-    };
-    ready(&mut feed).await;
-    let data = S::Data::sample(1, "reported");
-    let id = SessionId::generate().expect("randomness");
-    armed(law, &*store, &mut feed, &[&id]).await;
-    let created = law.call("create", store.create(&id, &data, LONG)).await;
-    law.check(matches!(created, Created::Created(_)), "a new id was taken");
-    reported(
-        law,
-        &mut feed,
-        &[&id],
-        "a creation of what was read while missing",
-    )
-    .await;
-
-    armed(law, &*store, &mut feed, &[&id]).await;
-    let record = law.must_load(&*store, &id).await;
-    let other = S::Data::sample(2, "x");
-    let saved = law
-        .call("save", store.save(&id, &other, &record.revision))
-        .await;
-    law.check(matches!(saved, Saved::Saved(_)), "a save was refused");
-    reported(law, &mut feed, &[&id], "a save").await;
-
-    armed(law, &*store, &mut feed, &[&id]).await;
-    law.call("touch", store.touch(&id, &data, LONG * 2)).await;
-    reported(law, &mut feed, &[&id], "a touch").await;
-
-    let new = SessionId::generate().expect("randomness");
-    armed(law, &*store, &mut feed, &[&id, &new]).await;
-    law.call("rename", store.rename(&id, &new)).await;
-    reported(law, &mut feed, &[&id, &new], "a renaming, of each id").await;
-
-    armed(law, &*store, &mut feed, &[&new]).await;
-    law.call("delete", store.delete(&new)).await;
-    reported(law, &mut feed, &[&new], "a deletion").await;
-}
-
-/// Loads the sessions, as it must be done before a change of them is sure to be reported, and again
-/// until no report of an earlier change comes any more.
-async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[&SessionId]) {
-    loop {
-        for id in ids {
-            law.load(store, id).await;
-        }
-        if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A feed may begin with `Lost`; then it is ready when it says `Lagged`.
-async fn ready(feed: &mut Changes) {
-    let lost = tokio::time::timeout(SHORT, feed.next()).await;
-    if matches!(lost, Ok(Some(Change::Disconnected))) {
-        let back = async { while !matches!(feed.next().await, Some(Change::Resync) | None) {} };
-        let _ = tokio::time::timeout(DEADLINE, back).await;
-    }
-}
-
-async fn reported(law: Law, feed: &mut Changes, ids: &[&SessionId], what: &str) {
-    let mut left = ids.to_vec();
-    let all = async {
-        while !left.is_empty() {
-            match feed.next().await {
-                Some(Change::Session(changed)) => left.retain(|id| **id != changed),
-                // Look at all of them: that is a report too.
-                Some(_) => left.clear(),
-                None => return false,
-            }
-        }
-        true
-    };
-    match tokio::time::timeout(DEADLINE / 2, all).await {
-        Ok(true) => {}
-        Ok(false) => law.broken("the feed ended"),
-        Err(_) => law.broken(&format!("{what} was not reported")),
-    }
-}
-
 /// Every call ends: of a session that exists, and of one that never did.
 pub async fn every_call_ends<S>(store: Arc<S>)
 where
@@ -356,91 +267,4 @@ where
         let ended = tokio::time::timeout(DEADLINE, both).await;
         law.check(ended.is_ok(), "two renames into each other did not end");
     }
-}
-
-/// A read-only store loads what is there, and does what its
-/// [`capabilities`](SessionStore::capabilities) include of touching and deleting. All else is
-/// `Unsupported`, and changes nothing.
-pub async fn read_only_stores_only_read<S>(store: S, id: SessionId)
-where
-    S: SessionStore<Data: PartialEq>,
-{
-    let law = Law("read-only stores only read");
-    let can = store.capabilities();
-    law.check(
-        !can.create && !can.save && !can.rename,
-        "the capabilities of a read-only store include create, save or rename",
-    );
-    let before = law.must_load(&store, &id).await;
-    let missing = SessionId::generate().expect("randomness");
-    law.check(
-        law.load(&store, &missing).await.is_none(),
-        "there is a session of a random id",
-    );
-    let data = &before.data;
-    refused(law, "create", store.create(&missing, data, LONG).await);
-    refused(law, "save", store.save(&id, data, &before.revision).await);
-    refused(law, "rename", store.rename(&id, &missing).await);
-    if can.touch {
-        touches_only(law, &store, &id, &missing, data).await;
-    } else {
-        refused(law, "touch", store.touch(&id, data, LONG * 100).await);
-    }
-    if !can.delete {
-        refused(law, "delete", store.delete(&id).await);
-    }
-    let after = law.must_load(&store, &id).await;
-    law.check(
-        after.data == before.data && after.revision == before.revision,
-        "a call changed the data of the session",
-    );
-    law.check(
-        law.load(&store, &missing).await.is_none(),
-        "a refused call created a session",
-    );
-    if can.delete {
-        deletes(law, &store, &id, &missing).await;
-    }
-}
-
-async fn touches_only<S: SessionStore>(
-    law: Law,
-    store: &S,
-    id: &SessionId,
-    missing: &SessionId,
-    data: &S::Data,
-) {
-    let ttl = async || law.must_load(store, id).await.ttl;
-    let touched = law.call("touch", store.touch(id, data, LONG * 100)).await;
-    law.check(touched, "a touch did not find the session");
-    law.check(
-        ttl().await.is_none_or(|ttl| ttl > LONG * 99),
-        "a touch did not extend the life of the session",
-    );
-    law.call("touch", store.touch(id, data, LONG)).await;
-    law.check(
-        ttl().await.is_none_or(|ttl| ttl > LONG * 99),
-        "a touch shortened the life of the session",
-    );
-    let touched = law.call("touch", store.touch(missing, data, LONG)).await;
-    law.check(!touched, "a touch found a session of a random id");
-}
-
-async fn deletes<S: SessionStore>(law: Law, store: &S, id: &SessionId, missing: &SessionId) {
-    let existed = law.call("delete", store.delete(missing)).await;
-    law.check(!existed, "a deletion found a session of a random id");
-    let existed = law.call("delete", store.delete(id)).await;
-    law.check(existed, "a deletion did not find the session");
-    law.check(
-        law.load(store, id).await.is_none(),
-        "a deleted session is still there",
-    );
-}
-
-fn refused<R>(law: Law, call: &str, answer: Result<R, StoreError>) {
-    let unsupported = answer.is_err_and(|error| error.kind() == StoreErrorKind::Unsupported);
-    law.check(
-        unsupported,
-        &format!("{call} was not refused as unsupported"),
-    );
 }

@@ -329,4 +329,6 @@ pub enum ExpressRecordsError {
 }
 
 #[cfg(test)]
+mod field_tests;
+#[cfg(test)]
 mod tests;

@@ -145,4 +145,8 @@ impl Expected {
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
+mod search_tests;
+#[cfg(test)]
 mod tests;

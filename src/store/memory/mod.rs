@@ -1,5 +1,9 @@
 //! Sessions in the memory of this process.
 
+mod sessions;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -16,15 +20,13 @@ use tokio::{
     time::Instant,
 };
 
+use self::sessions::{Sessions, Stored};
 use super::{
     Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
     StoreError, StoreErrorKind, replaced_marks::ReplacedMarks, user_index::UserIndex,
 };
 use crate::id::SessionId;
 
-/// Maximum number of expired sessions that one call removes, so that no call pays for all of them. A call
-/// adds at most one session, so they can't pile up.
-const EXPIRED_PER_CALL: usize = 4;
 /// Maximum number of changes that a slow reader may lag behind.
 const FEED_CAPACITY: usize = 1024;
 
@@ -57,24 +59,6 @@ struct Shared<T> {
     sessions: Mutex<Sessions<T>>,
     replaced: Mutex<ReplacedMarks>,
     feed: broadcast::Sender<Change>,
-}
-
-struct Sessions<T> {
-    by_id: HashMap<SessionId, Stored<T>>,
-    /// Every session that expires, the first to do so first.
-    expiries: BTreeSet<(Instant, SessionId)>,
-    users: UserIndex,
-    /// Counts over all sessions, so that one that is made anew never has an old one's revision.
-    last_revision: u64,
-}
-
-struct Stored<T> {
-    data: Arc<T>,
-    user: Option<Arc<str>>,
-    created: SystemTime,
-    /// `None`: so far away that the clock can't express it.
-    expires: Option<Instant>,
-    revision: u64,
 }
 
 impl<T> MemoryStore<T> {
@@ -297,70 +281,6 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
     }
 }
 
-impl<T> Sessions<T> {
-    fn live(&mut self, id: &SessionId, now: Instant) -> Option<&mut Stored<T>> {
-        self.by_id
-            .get_mut(id)
-            .filter(|stored| stored.expires.is_none_or(|expires| expires > now))
-    }
-
-    fn next_revision(&mut self) -> u64 {
-        self.last_revision += 1;
-        self.last_revision
-    }
-
-    fn insert(&mut self, id: SessionId, stored: Stored<T>) {
-        // One that has expired may still be there.
-        self.remove(&id);
-        self.reschedule(&id, None, stored.expires);
-        if let Some(user) = &stored.user {
-            self.users.insert(user, &id, stored.created);
-        }
-        self.by_id.insert(id, stored);
-    }
-
-    fn set_user(&mut self, id: &SessionId, user: Option<Arc<str>>) {
-        let Some(stored) = self.by_id.get_mut(id).filter(|stored| stored.user != user) else {
-            return;
-        };
-        if let Some(old) = std::mem::replace(&mut stored.user, user) {
-            self.users.remove(&old, id);
-        }
-        if let Some(new) = &stored.user {
-            self.users.insert(new, id, stored.created);
-        }
-    }
-
-    fn remove(&mut self, id: &SessionId) -> Option<Stored<T>> {
-        let stored = self.by_id.remove(id)?;
-        self.reschedule(id, stored.expires, None);
-        if let Some(user) = &stored.user {
-            self.users.remove(user, id);
-        }
-        Some(stored)
-    }
-
-    fn reschedule(&mut self, id: &SessionId, old: Option<Instant>, new: Option<Instant>) {
-        if let Some(old) = old {
-            self.expiries.remove(&(old, id.clone()));
-        }
-        if let Some(new) = new {
-            self.expiries.insert((new, id.clone()));
-        }
-    }
-
-    fn remove_expired(&mut self, now: Instant) {
-        for _ in 0..EXPIRED_PER_CALL {
-            if self.expiries.first().is_none_or(|(when, _)| *when > now) {
-                return;
-            }
-            if let Some((_, id)) = self.expiries.pop_first() {
-                self.remove(&id);
-            }
-        }
-    }
-}
-
 impl<T> Default for MemoryStore<T> {
     fn default() -> Self {
         Self::new()
@@ -381,30 +301,5 @@ impl<T> fmt::Debug for MemoryStore<T> {
         f.debug_struct("MemoryStore")
             .field("sessions", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_index_holds_nothing_of_sessions_that_have_left() {
-        let store = MemoryStore::<String>::new().user_id(|user| Some(user.clone()));
-        let [deleted, expires, renamed] = [(); 3].map(|()| SessionId::generate().unwrap());
-        let (ann, minute) = ("Ann".to_owned(), Duration::from_mins(1));
-        for (id, ttl) in [(&deleted, minute), (&expires, minute / 2)] {
-            let created = store.create(id, &ann, ttl).await.unwrap();
-            assert!(matches!(created, Created::Created(_)));
-        }
-        let record = store.load(&deleted).await.unwrap().unwrap();
-        let eve = "Eve".to_owned();
-        let saved = store.save(&deleted, &eve, &record.revision).await;
-        assert!(matches!(saved.unwrap(), Saved::Saved(_)));
-        assert_eq!(store.sessions_of_user("Ann").await.unwrap().len(), 1);
-        assert!(store.rename(&deleted, &renamed).await.unwrap());
-        tokio::time::advance(minute / 2).await;
-        assert!(store.delete(&renamed).await.unwrap());
-        assert!(store.shared.sessions.lock().users.is_empty());
     }
 }

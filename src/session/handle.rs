@@ -1,4 +1,4 @@
-//! The handle on a session that handlers get.
+//! The session handle itself.
 
 use std::{
     convert::Infallible,
@@ -337,30 +337,5 @@ impl<T: Send + Sync + 'static> fmt::Debug for Session<T> {
             .field("expires_in", &self.expires_in())
             .field("ended", &self.view.entry.end_reason())
             .finish_non_exhaustive()
-    }
-}
-
-/// The session of a client that may have none: the extractor beside
-/// [`optional`](crate::SessionBridge::optional), and in axum handlers.
-///
-/// `None` is a client without a session from the beginning. When the session of a socket has ended,
-/// this extractor fails as [`Session`] does; it never turns into `None`.
-///
-/// ```
-/// use socketioxide::extract::SocketRef;
-/// use socketioxide_session::MaybeSession;
-///
-/// async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<String>) {
-///     let name = session.map_or("guest".to_owned(), |session| session.data().clone());
-///     socket.emit("hello", &name).ok();
-/// }
-/// # let _ = on_lobby;
-/// ```
-#[derive(Debug)]
-pub struct MaybeSession<T: Send + Sync + 'static>(pub Option<Session<T>>);
-
-impl<T: Send + Sync + 'static> Clone for MaybeSession<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
     }
 }

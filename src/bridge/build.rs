@@ -1,0 +1,144 @@
+//! Makes a bridge of its settings, after it has judged them.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    advised::Advised,
+    builder::{SessionBridgeBuilder, Touch},
+    error::BridgeConfigError,
+    session_bridge::{Inner, SessionBridge},
+    sign_ins::SignIns,
+};
+use crate::{
+    blocking::Blocking,
+    live::{Config, LiveSessions, TouchEvery},
+    store::{GuardedStore, SessionStore as _},
+    transport::Transports,
+};
+
+const DEFAULT_TTL: Duration = Duration::from_hours(24);
+const DEFAULT_REVALIDATE_EVERY: Duration = Duration::from_mins(1);
+const DEFAULT_MAX_STALE: Duration = Duration::from_mins(5);
+/// Maximum of every setting, because clocks can't express everything that a `Duration` can.
+const MAX: Duration = Duration::from_hours(100 * 365 * 24);
+/// Maximum number of calls of `on_rejection` at the same time.
+const MAX_REJECTION_CALLS: usize = 64;
+
+impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
+    /// Builds the bridge. In a tokio runtime, it follows the store's changes from now on; else from
+    /// its first use in one.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is zero or longer than a hundred years, or two settings that were made
+    /// explicitly contradict each other.
+    pub fn build(self) -> Result<SessionBridge<T>, BridgeConfigError> {
+        let config = self.config()?;
+        let store = GuardedStore::new(self.store, self.store_timeout);
+        let live = LiveSessions::new(store, config);
+        live.ensure_worker();
+        Ok(SessionBridge {
+            inner: Arc::new(Inner {
+                live,
+                extractor: self.extractor,
+                on_rejection: self.on_rejection,
+                rejections: Blocking::new("`on_rejection`", MAX_REJECTION_CALLS),
+                transports: Transports::default(),
+                sign_ins: SignIns::default(),
+                advised: Advised::default(),
+            }),
+        })
+    }
+
+    fn config(&self) -> Result<Config<T>, BridgeConfigError> {
+        self.check()?;
+        let touch_every = self.touch_every();
+        let interval = touch_every.and_then(|touch| touch.set);
+        // A default yields to what was set.
+        let default_ttl = DEFAULT_TTL.max(twice(interval.unwrap_or_default()));
+        let every = self.revalidate_every.unwrap_or(DEFAULT_REVALIDATE_EVERY);
+        let default_stale = DEFAULT_MAX_STALE.max(twice(every));
+        let max_stale = self.max_stale.unwrap_or(default_stale);
+        let revalidate_every = match self.revalidate_every {
+            Some(every) => every,
+            None => every.min(max_stale / 2),
+        };
+        let capabilities = self.store.capabilities();
+        Ok(Config {
+            ttl: self.ttl.unwrap_or(default_ttl),
+            ttl_of: self.config.ttl_of.clone(),
+            max_lifetime: self.config.max_lifetime.clone(),
+            revalidate_every,
+            max_stale,
+            touch_every: touch_every.filter(|_| capabilities.touch),
+            verify: self.config.verify.clone(),
+            foreign_records: capabilities.foreign_records,
+        })
+    }
+
+    /// Judges what was set, each by itself and with the others.
+    fn check(&self) -> Result<(), BridgeConfigError> {
+        let interval = match self.touch {
+            Touch::Every(interval) => Some(interval),
+            Touch::Default | Touch::Never => None,
+        };
+        in_range("ttl", self.ttl)?;
+        in_range("store_timeout", Some(self.store_timeout))?;
+        in_range("revalidate_every", self.revalidate_every)?;
+        in_range("max_stale", self.max_stale)?;
+        in_range("touch_on_activity", interval)?;
+        let every = self.revalidate_every;
+        in_order("revalidate_every", every, "max_stale", self.max_stale)?;
+        in_order("touch_on_activity", interval, "ttl", self.ttl)?;
+        if self.ttl.is_some() && self.config.ttl_of.is_some() {
+            return Err(conflict("ttl", "ttl_of"));
+        }
+        if self.touch_while_connected && matches!(self.touch, Touch::Never) {
+            return Err(conflict("touch_while_connected", "no_touch_on_activity"));
+        }
+        Ok(())
+    }
+
+    fn touch_every(&self) -> Option<TouchEvery> {
+        let set = match self.touch {
+            Touch::Never => return None,
+            Touch::Default => None,
+            Touch::Every(interval) => Some(interval),
+        };
+        Some(TouchEvery {
+            set,
+            while_connected: self.touch_while_connected,
+        })
+    }
+}
+
+/// The default of a setting that has to be longer than another one.
+fn twice(duration: Duration) -> Duration {
+    duration.saturating_mul(2).min(MAX)
+}
+
+fn conflict(one: &'static str, other: &'static str) -> BridgeConfigError {
+    BridgeConfigError::Conflict { one, other }
+}
+
+fn in_range(setting: &'static str, value: Option<Duration>) -> Result<(), BridgeConfigError> {
+    match value {
+        Some(Duration::ZERO) => Err(BridgeConfigError::Zero { setting }),
+        Some(value) if value > MAX => Err(BridgeConfigError::TooLong { setting }),
+        _ => Ok(()),
+    }
+}
+
+fn in_order(
+    shorter: &'static str,
+    one: Option<Duration>,
+    longer: &'static str,
+    other: Option<Duration>,
+) -> Result<(), BridgeConfigError> {
+    match (one, other) {
+        (Some(one), Some(other)) if one > other => {
+            Err(BridgeConfigError::Contradiction { shorter, longer })
+        }
+        _ => Ok(()),
+    }
+}

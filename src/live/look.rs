@@ -1,0 +1,77 @@
+//! What is done when the timer of an entry is due.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    activity::used, core::Core, end::finish, entry::Entry, reason::EndReason, socket::Presence,
+    state::Queued, timers::Timer,
+};
+
+/// Time for the load at a deadline, after which the session ends without an answer.
+const LAST_CHECK: Duration = Duration::from_millis(750);
+
+/// The timer of an entry is due: the session ends, or is loaded again.
+pub(super) fn look<T: Send + Sync + 'static>(
+    core: &Arc<Core<T>>,
+    entry: &Arc<Entry<T>>,
+    timer: Timer,
+) {
+    let (ends, connected) = {
+        let mut state = entry.state();
+        if state.timer != Some(timer) {
+            return;
+        }
+        state.timer = None;
+        let Some(snapshot) = state.snapshot().cloned() else {
+            return;
+        };
+        let now = Instant::now();
+        let failing = state
+            .failing
+            .filter(|_| core.too_stale_at(&snapshot) <= now);
+        let touch_is_due = state.connected_touch.take_if(|at| *at <= now).is_some();
+        let connected = (touch_is_due && !state.sockets.list.is_empty()).then(|| snapshot.clone());
+        let expired = state.last_check().is_some_and(|at| at <= now);
+        let ends = if expired {
+            Some(EndReason::Expired)
+        } else if failing.is_some() {
+            failing
+        } else {
+            if snapshot.is_over(now) && state.last_check().is_none() {
+                state.set_last_check(Some(now + LAST_CHECK));
+                core.queue_check(entry, &mut state, Queued::Urgent);
+            } else if state.recheck <= now {
+                state.recheck = now + core.config.recheck_delay();
+                core.queue_check(entry, &mut state, Queued::Routine);
+            }
+            core.schedule(entry, &mut state);
+            None
+        };
+        (ends, connected)
+    };
+    match ends {
+        Some(reason) => finish(core, entry, reason),
+        None => sweep(core, entry),
+    }
+    if let Some(known) = connected {
+        used(core, entry, &known);
+    }
+}
+
+/// Lets go of sockets that are gone although the application still holds them.
+fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
+    let sockets = entry.state().sockets.list.clone();
+    for (key, socket) in sockets {
+        match socket.presence() {
+            Presence::Gone => {
+                core.detach(entry, key);
+                socket.release();
+            }
+            // Its disconnect handler may still take the session.
+            Presence::Leaving => core.detach(entry, key),
+            Presence::Connecting | Presence::Connected => {}
+        }
+    }
+}
