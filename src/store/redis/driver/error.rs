@@ -75,10 +75,7 @@ impl DriverError {
 
     /// Whether the server sent a reply, so that it is reachable.
     pub(in crate::store::redis) fn is_reply(&self) -> bool {
-        !matches!(
-            self.failure,
-            Failure::Timeout | Failure::Disconnected | Failure::Other
-        )
+        !matches!(self.failure, Failure::Timeout | Failure::Disconnected)
     }
 
     pub(in crate::store::redis) fn into_cause(self) -> Box<dyn Error + Send + Sync> {

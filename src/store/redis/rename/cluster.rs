@@ -23,7 +23,7 @@ use bytes::Bytes;
 use super::{
     super::{
         commands::{self, MAX_TTL, Stored, Swap},
-        driver::{Driver, DriverError, SetIf},
+        driver::{Driver, DriverError, Failure, SetIf},
         error::{failed, taken},
         own_keys::rename_fence,
     },
@@ -101,8 +101,8 @@ impl Copying<'_> {
                     return removed.map(|_| false).map_err(failed);
                 }
                 Err(error) => {
-                    // A reply proves that nothing was deleted.
-                    if error.is_reply() {
+                    // A refusal proves that nothing was deleted; an error that is not known does not.
+                    if error.is_reply() && error.failure() != Failure::Other {
                         self.remove(&copied.copy).await;
                     }
                     return Err(failed(error));
