@@ -93,18 +93,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 // --- Socket.IO --------------------------------------------------------------------------------
 
-async fn on_connect(socket: SocketRef, login: Session<Login>, users: SocketState<Users>) {
-    let Ok(Some(user)) = users.get_user(login.data().user_id()).await else {
-        let _ = socket.disconnect();
-        return;
-    };
+async fn on_connect(socket: SocketRef) {
     socket.join("chat");
-    let name = user.name;
     // It takes the session, so it does not run for a user that has logged out.
     socket.on(
         "say",
-        async move |socket: SocketRef, _: Session<Login>, Data(text): Data<String>| {
-            let _ = socket.within("chat").emit("said", &(name, text)).await;
+        async |socket: SocketRef,
+               login: Session<Login>,
+               users: SocketState<Users>,
+               Data(text): Data<String>| {
+            if let Ok(Some(user)) = users.get_user(login.data().user_id()).await {
+                let _ = socket.within("chat").emit("said", &(user.name, text)).await;
+            }
         },
     );
 }
