@@ -110,3 +110,26 @@ for (const example of EXAMPLES) {
     }
   });
 }
+
+test("the devices of a user are shown, and signed out everywhere else", async () => {
+  const server = await Server.start("axum");
+  try {
+    const [laptop, phone] = [await profile(browser), await profile(browser, PHONE)];
+    const [here, there] = [await tab(laptop, server.url), await tab(phone, server.url)];
+    for (const page of [there, here]) await signIn(page, "Ann");
+    await here.click("text=Your devices");
+    const devices = here.locator("#device-list li");
+    await devices.nth(1).waitFor();
+    assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits", "Another browser, 0 visits"]);
+    await picture(here, "devices");
+    await here.click("text=Sign out everywhere else");
+    await inState(there, "signed-out");
+    await inState(here, "connected", "Connected as Ann.");
+    await here.click("text=Your devices");
+    await devices.first().waitFor();
+    assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits"]);
+    await Promise.all([laptop.close(), phone.close()]);
+  } finally {
+    await server.stop();
+  }
+});
