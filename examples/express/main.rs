@@ -75,6 +75,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let store = RedisStore::<User>::builder(&setting("REDIS_URL", "redis://127.0.0.1:6379"))?
         .records(records)
+        // When another user logs in over the same session, its sockets are disconnected.
+        .user_id(|user: &User| Some(user.name.clone()))
         .connect()
         .await?;
     let sessions = SessionBridge::builder(cookie.clone(), store).build()?;
@@ -157,12 +159,7 @@ async fn on_connect(socket: SocketRef, session: Session<User>) {
 
 /// Sends every change to the client, also those that Express made. It ends with the socket.
 async fn push_changes(client: SocketRef, mut session: Session<User>) {
-    let name = session.data().name.clone();
     while session.changed().await.is_ok() {
-        if session.data().name != name {
-            // Another user has logged in over the same session.
-            return session.disconnect();
-        }
         client.emit("session", session.data()).ok();
     }
 }
