@@ -22,6 +22,9 @@ describe("the example of Express", () => {
     });
     app.url = `http://localhost:${PORT}`;
     Object.assign(sockets, { url: `http://localhost:${SOCKETS_PORT}`, sockets: [] });
+    started.once("exit", (code) => {
+      throw new Error(`start.mjs ended with ${code}: is \`npm ci\` done in examples/express?`);
+    });
     let log = "";
     started.stdout.on("data", (chunk) => (log += chunk));
     await soon((async () => {
@@ -30,6 +33,7 @@ describe("the example of Express", () => {
   });
   after(async () => {
     for (const socket of sockets.sockets) socket.disconnect();
+    started.removeAllListeners("exit");
     const exited = once(started, "exit");
     started.kill("SIGINT");
     assert.deepEqual(await soon(exited, "the end of the example"), [0, null]);
