@@ -18,6 +18,8 @@ use crate::{
 
 /// Maximum number of concurrent writes in the background.
 const MAX_CONCURRENT: usize = 64;
+/// Maximum number of writes that run or wait, while the server hangs for example.
+const MAX_WAITING: usize = 4096;
 /// Time in milliseconds after which an entry without a session is removed.
 const GRACE: u64 = 60_000;
 /// Number of entries that are pruned at the same time.
@@ -29,6 +31,8 @@ pub(super) struct Background<T> {
     pub(super) sessions: Sessions<T>,
     coverage: Coverage,
     permits: Semaphore,
+    /// One for each write that runs or waits.
+    room: Arc<Semaphore>,
 }
 
 impl<T> Background<T> {
@@ -37,6 +41,7 @@ impl<T> Background<T> {
             sessions,
             coverage: Coverage::default(),
             permits: Semaphore::new(MAX_CONCURRENT),
+            room: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
 
@@ -76,13 +81,18 @@ impl<T> Background<T> {
 }
 
 impl<T: Send + Sync + 'static> Background<T> {
-    /// Runs a write that no call waits for.
+    /// Runs a write that no call waits for. Beyond [`MAX_WAITING`] it is dropped, as if it had failed.
     pub(super) fn spawn(
         self: &Arc<Self>,
         write: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            tracing::debug!("too many writes to the index of users wait, so one was dropped");
+            return;
+        };
         let index = self.clone();
         tokio::spawn(async move {
+            let _room = room;
             let _permit = index.permits.acquire().await;
             if let Err(error) = write.await {
                 tracing::debug!(
@@ -96,6 +106,10 @@ impl<T: Send + Sync + 'static> Background<T> {
     /// Writes the entry of a session, unless it is known to exist, and extends the life of the hash.
     pub(super) fn renew(self: &Arc<Self>, user: String, id: &SessionId, left: Option<Duration>) {
         if !self.coverage.is_due(&user, id, left) {
+            return;
+        }
+        if self.room.available_permits() == 0 {
+            self.coverage.failed(&user, id);
             return;
         }
         let (index, id) = (self.clone(), id.clone());
