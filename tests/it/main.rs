@@ -46,3 +46,4 @@ mod store_faults;
 mod support;
 mod token;
 mod transport;
+mod users;

@@ -1,11 +1,12 @@
 //! Where a client may come from.
 
-use socketioxide_session::extractor::OriginPolicy;
+use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
+use socketioxide_session::{MaybeSession, extractor::OriginPolicy};
 
 use crate::support::{
     check::Brings,
     polling::Http,
-    server::{DynExtractor, Server, Setup},
+    server::{DynExtractor, Server, Setup, User},
 };
 
 async fn server() -> Server {
@@ -292,5 +293,45 @@ async fn a_token_passes_from_anywhere() {
             .await;
         let both = with_cookie.auth(format!(r#"{{"token":"{token}"}}"#));
         server.admits("both", &both).await;
+    }
+}
+
+/// Where a session is optional, a foreign page is anonymous, or refused by `own_origins_only`.
+#[tokio::test]
+async fn where_a_session_is_optional_a_foreign_page_never_has_the_users_session() {
+    let setup = Setup::new().namespace(|io, sessions| {
+        let on_connect = async |socket: SocketRef, MaybeSession(session): MaybeSession<User>| {
+            let name = session.map(|session| session.data().name.clone());
+            socket.emit("session", &name).ok();
+        };
+        io.ns("/guests", on_connect.with(sessions.optional()));
+        let own_only = sessions.optional().own_origins_only();
+        io.ns("/intranet", on_connect.with(own_only));
+    });
+    let server = setup.start().await;
+    let ann = server.login("Ann").await;
+    let cookie = server.pair(&ann);
+    let own = format!("http://{}", server.address);
+    for (cookie, name) in [
+        (&*cookie, r#"["session","Ann"]"#),
+        ("a=b", r#"["session",null]"#),
+    ] {
+        for namespace in ["/guests", "/intranet"] {
+            let mut page = server.client(&[("cookie", cookie), ("origin", &own)]).await;
+            page.send(&format!("40{namespace},")).await;
+            let frame = page.frame_of(&format!("42{namespace},")).await;
+            assert!(frame.ends_with(name), "{namespace} {cookie}: {frame}");
+        }
+        let foreign = [("cookie", cookie), ("origin", "https://evil.example")];
+        let mut page = server.client(&foreign).await;
+        page.send("40/guests,").await;
+        let frame = page.frame_of("42/guests,").await;
+        assert!(frame.ends_with(r#"["session",null]"#), "{cookie}: {frame}");
+        let mut page = server.client(&foreign).await;
+        let refused = page.refused("/intranet", "").await;
+        assert_eq!(
+            refused, r#"44/intranet,{"message":"FORBIDDEN"}"#,
+            "{cookie}"
+        );
     }
 }
