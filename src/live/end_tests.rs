@@ -206,3 +206,22 @@ async fn an_end_by_an_old_handle_on_another_thread_leaves_no_admission_alive() {
         }
     }
 }
+
+/// A client shows an id before a session of it exists, as ids of an identity provider allow.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_created_while_its_id_is_looked_up_goes_on() {
+    let (store, id) = (SlowStore::new(true), id("an-id"));
+    let live = node(&store);
+    store.delay(At::AfterLoad, Duration::from_millis(500));
+    let early = {
+        let (live, id) = (live.clone(), id.clone());
+        tokio::spawn(async move { live.resolve(&id).await.is_err() })
+    };
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(store.loads(), 1);
+    let created = live.create(&id, 7, DAY).await.unwrap().unwrap();
+    assert!(early.await.unwrap());
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(created.end_reason(), None);
+    assert_eq!(*live.resolve(&id).await.unwrap().snapshot.data, 7);
+}

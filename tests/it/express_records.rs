@@ -1,6 +1,8 @@
 //! Sessions in the records of an Express application, while that writes them blindly.
 
-use socketioxide_session::{RedisStore, interop::express::ExpressRecords};
+use std::time::Duration;
+
+use socketioxide_session::{RedisStore, SessionStore as _, interop::express::ExpressRecords};
 
 use crate::support::{
     redis::Redis,
@@ -59,4 +61,30 @@ async fn what_was_written_while_reports_were_missing_is_deleted_after_them() {
     until_deleted(&redis, &key).await;
     let rejected = node.sessions.get(ann.id()).await;
     assert!(matches!(rejected, Ok(None)), "{rejected:?}");
+}
+
+/// The lifetime of a session is that of its own cookie, whatever the bridge has been told.
+#[tokio::test]
+async fn a_touch_returns_the_lifetime_that_the_record_has() {
+    let redis = Redis::start().await;
+    let store = RedisStore::<User>::builder(&redis.url()).unwrap();
+    let records = ExpressRecords::new().field("user").unwrap();
+    let store = store.records(records).connect().await.unwrap();
+    let record =
+        r#"{"cookie":{"originalMaxAge":300000,"path":"/"},"user":{"name":"Ann","visits":0}}"#;
+    redis.cli(&["SET", "sess:an-id", record, "EX", "100"]);
+    let id = "an-id".parse().unwrap();
+    let ann = store.load(&id).await.unwrap().unwrap().data;
+    let keep_alive = async |id| {
+        let day = Duration::from_hours(24);
+        let left = store.keep_alive(id, &ann, day, Duration::from_mins(5));
+        left.await.unwrap()
+    };
+    assert_eq!(keep_alive(&id).await, Some(Duration::from_mins(5)));
+    let left: u64 = redis.cli(&["TTL", "sess:an-id"]).parse().unwrap();
+    assert!((295..=300).contains(&left), "{left}");
+    redis.cli(&["PERSIST", "sess:an-id"]);
+    assert_eq!(keep_alive(&id).await, Some(Duration::MAX));
+    redis.cli(&["DEL", "sess:an-id"]);
+    assert_eq!(keep_alive(&id).await, None);
 }
