@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{core::Core, entry::Entry, reason::EndReason, retire::Disconnect, socket::LiveSocket};
+use super::{
+    core::Core, entry::Entry, owed::Answer, reason::EndReason, retire::Disconnect,
+    socket::LiveSocket,
+};
 use crate::{
     causes::Causes,
     id::SessionId,
@@ -166,6 +169,7 @@ fn mark<T>(
     let (answering, sockets, owed) = loop {
         let answering = core.entry(&entry.id);
         let mut state = answering.state();
+        let known = state.snapshot().is_some();
         let sockets = core.end(&mut state, reason);
         if sockets.is_none() && !core.owed.holds(&answering) {
             // It has ended since it answered, so another one does now.
@@ -174,7 +178,7 @@ fn mark<T>(
         if let Some(successor) = successor {
             state.inherit(successor);
         }
-        let owed = core.owed.insert(&answering, core.call_deadline());
+        let owed = core.owed.insert(&answering, core.call_deadline(), known);
         drop(state);
         break (answering, sockets, owed);
     };
@@ -210,9 +214,16 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
             core.wake.notify_one();
         }
         _ => {
-            let guard = core.config.foreign_records;
-            drop(core.owed.confirmed(id, guard));
-            if guard && deleted.is_ok() {
+            let answer = match &deleted {
+                Ok(existed) if core.config.foreign_records => match existed {
+                    true => Answer::Existed,
+                    false => Answer::Missing,
+                },
+                _ => Answer::Final,
+            };
+            // The result is dropped before the call.
+            let guarded = core.owed.confirmed(id, answer).guarded;
+            if guarded {
                 watch_deleted(core, id).await;
             }
             core.wake.notify_one();

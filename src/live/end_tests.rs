@@ -105,6 +105,39 @@ async fn a_record_that_another_program_writes_again_after_its_end_is_not_admitte
     assert!(admitted.is_err());
 }
 
+/// The report of the deletion repeats it, and the store answers then that there is no such session.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_never_loaded_here_is_not_admitted_again_either() {
+    let (store, id) = (SlowStore::new(true), id("an-id"));
+    let live = node_with(&store, |config| config.foreign_records = true);
+    store.insert(&id, 0).await;
+    live.end_by_id(&id).await.unwrap();
+    for _ in 0..3 {
+        sleep(Duration::from_secs(15)).await;
+        store.insert(&id, 0).await;
+        assert!(
+            live.admit(&id, Arc::<PlainSocket>::default())
+                .await
+                .is_err()
+        );
+        sleep(Duration::from_secs(1)).await;
+        assert!(!store.has(&id).await);
+    }
+}
+
+/// Clients can make up the ids of plain cookies.
+#[tokio::test(start_paused = true)]
+async fn an_end_of_an_id_without_a_session_guards_nothing() {
+    let (store, id) = (SlowStore::new(true), id("an-id"));
+    let live = node_with(&store, |config| config.foreign_records = true);
+    live.end_by_id(&id).await.unwrap();
+    assert_eq!(store.loads(), 0);
+    store.insert(&id, 0).await;
+    assert!(live.admit(&id, Arc::<PlainSocket>::default()).await.is_ok());
+    sleep(Duration::from_mins(1)).await;
+    assert!(store.has(&id).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_replaced_session_ends_at_once_also_when_its_caller_is_gone() {
     let (store, id) = (SlowStore::new(true), id("an-id"));

@@ -197,7 +197,13 @@ async fn fetch<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Entry<T>,
 ) -> Result<Record<T>, Missing> {
-    match core.store.load(&entry.id).await.map_err(LoadError::from) {
+    let known = entry.snapshot().is_some();
+    let found = if known {
+        core.store.load(&entry.id).await
+    } else {
+        core.store.look_up(&entry.id).await
+    };
+    match found.map_err(LoadError::from) {
         Ok(Some(record)) => verified(core, record).await,
         Ok(None) => Err(Missing {
             error: LoadError::NotFound,

@@ -52,6 +52,9 @@ struct Deletion<T> {
     delay: Duration,
     /// The store has confirmed it; it is repeated when the record reappears.
     guarded: bool,
+    /// The session was known here, was deleted, or an attempt failed that may have deleted it. An id for
+    /// which none of it is so may have been made up by a client, and needs no guard.
+    may_have_existed: bool,
 }
 
 impl<T> OwedDeletions<T> {
@@ -86,9 +89,9 @@ impl<T> OwedDeletions<T> {
         self.0.lock().number.get()
     }
 
-    /// Owes the deletion of this session, whose first attempt takes until `answered` at most. `false`
-    /// when too many are owed.
-    pub(super) fn insert(&self, entry: &Arc<Entry<T>>, answered: Instant) -> bool {
+    /// Owes the deletion of this session, whose first attempt takes until `answered` at most. `known`:
+    /// it was loaded here. `false` when too many are owed.
+    pub(super) fn insert(&self, entry: &Arc<Entry<T>>, answered: Instant, known: bool) -> bool {
         // Dropped after the lock.
         let old;
         let mut owed = self.0.lock();
@@ -96,11 +99,13 @@ impl<T> OwedDeletions<T> {
             return false;
         }
         let timer = owed.schedule(&entry.id, answered + FIRST_DELAY);
+        let replaced = owed.by_id.get(&entry.id);
         let deletion = Deletion {
             entry: entry.clone(),
             timer: Some(timer),
             delay: FIRST_DELAY,
             guarded: false,
+            may_have_existed: known || replaced.is_some_and(|old| old.may_have_existed),
         };
         old = owed.by_id.insert(entry.id.clone(), deletion);
         let was_pending = old.as_ref().is_some_and(|old: &Deletion<T>| !old.guarded);
@@ -111,21 +116,28 @@ impl<T> OwedDeletions<T> {
         true
     }
 
-    /// The store has answered the deletion. Returns the entry, to be dropped without a lock.
-    pub(super) fn confirmed(&self, id: &SessionId, guard: bool) -> Option<Arc<Entry<T>>> {
+    /// The store has answered the deletion, after which the id is guarded or forgotten.
+    pub(super) fn confirmed(&self, id: &SessionId, answer: Answer) -> Confirmed<T> {
         let mut owed = self.0.lock();
-        let was_pending = owed.by_id.get(id).is_some_and(|deletion| !deletion.guarded);
+        let Some(deletion) = owed.by_id.get_mut(id) else {
+            return Confirmed::forgotten(None);
+        };
+        deletion.may_have_existed |= answer == Answer::Existed;
+        let guard = answer != Answer::Final && deletion.may_have_existed;
+        let was_pending = !std::mem::replace(&mut deletion.guarded, guard);
         owed.number.sub(usize::from(was_pending));
         if guard {
             owed.reschedule(id, Instant::now() + GUARD);
-            owed.by_id.get_mut(id)?.guarded = true;
-            return None;
+            return Confirmed {
+                guarded: true,
+                _entry: None,
+            };
         }
-        let deletion = owed.by_id.remove(id)?;
-        if let Some(timer) = deletion.timer {
+        let deletion = owed.by_id.remove(id);
+        if let Some(timer) = deletion.as_ref().and_then(|deletion| deletion.timer) {
             owed.timers.remove(&timer);
         }
-        Some(deletion.entry)
+        Confirmed::forgotten(deletion)
     }
 
     /// A deletion failed: its retry comes after the next delay from now.
@@ -133,6 +145,7 @@ impl<T> OwedDeletions<T> {
         let mut owed = self.0.lock();
         if let Some(deletion) = owed.by_id.get_mut(id) {
             let delay = deletion.delay;
+            deletion.may_have_existed = true;
             deletion.delay = (delay * 2).min(MAX_DELAY);
             owed.reschedule(id, Instant::now() + delay);
         }
@@ -198,6 +211,33 @@ impl<T> OwedDeletions<T> {
         let running: Vec<SessionId> = running.map(|(id, _)| id.clone()).collect();
         for id in running {
             owed.reschedule(&id, Instant::now());
+        }
+    }
+}
+
+/// What the store answered to a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The session existed, and other programs write the records.
+    Existed,
+    /// There was no such session, and other programs write the records.
+    Missing,
+    /// Only this crate writes the records, or the store does not delete: a guard is of no use.
+    Final,
+}
+
+/// What [`OwedDeletions::confirmed`] made of a deletion.
+pub(super) struct Confirmed<T> {
+    pub(super) guarded: bool,
+    /// Dropped without a lock.
+    _entry: Option<Arc<Entry<T>>>,
+}
+
+impl<T> Confirmed<T> {
+    fn forgotten(deletion: Option<Deletion<T>>) -> Self {
+        Self {
+            guarded: false,
+            _entry: deletion.map(|deletion| deletion.entry),
         }
     }
 }
