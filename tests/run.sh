@@ -116,6 +116,7 @@ fi
 step "format"
 cargo fmt --all --check
 cargo fmt --check --manifest-path tests/e2e/rust_client/Cargo.toml
+cargo fmt --check --manifest-path examples/tower_sessions/Cargo.toml
 
 step "lints"
 cargo clippy --all-targets --all-features -- -D warnings
@@ -165,7 +166,7 @@ if $all; then
     (cd tests/e2e/express/4 && npm ci --no-audit --no-fund)
     (cd tests/e2e && EXPRESS_MODULES=$PWD/express/4 node --test express.test.mjs)
 
-    step "tower-sessions and axum-login on SQLx"
+    step "tower-sessions and axum-login, on SQLite and on Redis"
     cargo build --locked --manifest-path examples/tower_sessions/Cargo.toml --target-dir "$target/tower_sessions"
     (cd tests/e2e && npm run test:tower-sessions)
 

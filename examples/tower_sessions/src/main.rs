@@ -1,157 +1,27 @@
 //! A chat over Socket.IO for users that axum-login has logged in, with the sessions of
-//! tower-sessions in SQLite.
+//! tower-sessions in SQLite, or in Redis.
 //!
 //! ```sh
 //! cargo run --manifest-path examples/tower_sessions/Cargo.toml
 //! ```
 //!
 //! The users `ann` and `bob` have the password `secret`. Environment: `PORT` (3000; 0 picks one),
-//! `DATABASE_URL` (`sqlite:chat.db?mode=rwc`).
+//! `DATABASE_URL` (`sqlite:chat.db?mode=rwc`), and for several processes `REDIS_URL`.
 
-mod users;
+use std::{env, error::Error};
 
-use std::{env, error::Error, fmt::Display, net::SocketAddr, time::Duration};
-
-use axum::{
-    Form, Router,
-    extract::State,
-    http::StatusCode,
-    response::{Html, Redirect},
-    routing::{get, post},
-    serve::ListenerExt,
-};
-use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend};
-use socketioxide::{
-    SocketIo,
-    extract::{Data, SocketRef, State as SocketState},
-    handler::ConnectHandler,
-};
-use socketioxide_session::{
-    Session, SessionBridge,
-    interop::tower_sessions::{AxumLogin, PlainCookie, v0_14::ReportingStore},
-};
-use sqlx::SqlitePool;
-use tokio::net::TcpListener;
-use tower_sessions::{ExpiredDeletion, SessionManagerLayer};
-use tower_sessions_sqlx_store::SqliteStore;
-
-use users::{Credentials, Users};
-
-/// What the sessions hold for sockets.
-type Login = AxumLogin<i64>;
+use tower_sessions_chat::{Users, app, routes, serve, stores};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite:chat.db?mode=rwc".into());
-    let pool = SqlitePool::connect(&url).await?;
-    let users = Users::new(pool.clone()).await?;
-    let store = SqliteStore::new(pool);
-    store.migrate().await?;
-
-    // As without Socket.IO, but for `ReportingStore`.
-    let store = ReportingStore::new(store).sole_writer();
-    let every = Duration::from_secs(60);
-    tokio::spawn(store.clone().continuously_delete_expired(every));
-    // Behind https, leave `with_secure` out.
-    let session_layer = SessionManagerLayer::new(store.clone()).with_secure(false);
-    let auth_layer = AuthManagerLayerBuilder::new(users.clone(), session_layer).build();
-
-    let table = users.clone();
-    let sessions = SessionBridge::builder(PlainCookie::new("id")?, store.axum_login::<i64>())
-        .verify(move |login| {
-            let users = table.clone();
-            async move {
-                let user = users.get_user(login.user_id()).await?;
-                let current = user.is_some_and(|user| login.matches(user.session_auth_hash()));
-                Ok::<_, sqlx::Error>(current)
-            }
-        })
-        .build()?;
-
-    let (socket_layer, io) = SocketIo::builder().with_state(users).build_layer();
-    io.ns("/", on_connect.with(sessions.require()));
-
-    let app = Router::new()
-        .route("/", get(page))
-        .route("/login", post(login))
-        .route("/logout", post(logout))
-        .route("/password", post(new_password))
-        .with_state(sessions.clone())
-        .layer(auth_layer)
-        .layer(socket_layer)
-        .layer(sessions.layer());
-
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
-    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-    axum::serve(listener, app).await?;
-    Ok(())
-}
-
-// --- Socket.IO --------------------------------------------------------------------------------
-
-async fn on_connect(socket: SocketRef) {
-    socket.join("chat");
-    // It takes the session, so it does not run for a user that has logged out.
-    socket.on(
-        "say",
-        async |socket: SocketRef,
-               login: Session<Login>,
-               users: SocketState<Users>,
-               Data(text): Data<String>| {
-            if let Ok(Some(user)) = users.get_user(login.data().user_id()).await {
-                let _ = socket.within("chat").emit("said", &(user.name, text)).await;
-            }
-        },
-    );
-}
-
-// --- HTTP -------------------------------------------------------------------------------------
-
-type Auth = AuthSession<Users>;
-
-fn failed(error: impl Display) -> StatusCode {
-    tracing::error!(%error, "a request failed");
-    StatusCode::INTERNAL_SERVER_ERROR
-}
-
-async fn page(auth: Auth) -> Html<&'static str> {
-    Html(match auth.user {
-        Some(_) => include_str!("chat.html"),
-        None => include_str!("login.html"),
-    })
-}
-
-async fn login(mut auth: Auth, Form(form): Form<Credentials>) -> Result<Redirect, StatusCode> {
-    let user = auth.authenticate(form).await.map_err(failed)?;
-    let user = user.ok_or(StatusCode::UNAUTHORIZED)?;
-    auth.login(&user).await.map_err(failed)?;
-    Ok(Redirect::to("/"))
-}
-
-async fn logout(mut auth: Auth) -> Result<Redirect, StatusCode> {
-    auth.logout().await.map_err(failed)?;
-    Ok(Redirect::to("/"))
-}
-
-/// Logs the user out everywhere else.
-async fn new_password(
-    mut auth: Auth,
-    State(sessions): State<SessionBridge<Login>>,
-    Form(form): Form<Credentials>,
-) -> Result<Redirect, StatusCode> {
-    let user = auth.user.clone().ok_or(StatusCode::UNAUTHORIZED)?;
-    let user = auth
-        .backend
-        .set_password(user, form.password)
-        .await
-        .map_err(failed)?;
-    // This session gets the new hash, and is saved before all are verified.
-    auth.login(&user).await.map_err(failed)?;
-    auth.session.save().await.map_err(failed)?;
-    sessions.revalidate().await;
-    Ok(Redirect::to("/"))
+    let users = Users::connect(&url).await?;
+    if let Ok(url) = env::var("REDIS_URL") {
+        let (store, logins) = stores::redis(&url).await?;
+        serve(app(routes(), users, store, logins)?).await
+    } else {
+        let (store, logins) = stores::sqlite(users.pool()).await?;
+        serve(app(routes(), users, store, logins)?).await
+    }
 }

@@ -27,7 +27,8 @@ pub struct Credentials {
 }
 
 impl Users {
-    pub async fn new(pool: SqlitePool) -> Result<Self, Error> {
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        let pool = SqlitePool::connect(url).await?;
         query("CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL)")
             .execute(&pool)
             .await?;
@@ -39,6 +40,18 @@ impl Users {
                 .await?;
         }
         Ok(Self(pool))
+    }
+
+    pub fn pool(&self) -> SqlitePool {
+        self.0.clone()
+    }
+
+    pub async fn delete(&self, user: &User) -> Result<(), Error> {
+        query("DELETE FROM users WHERE id = ?")
+            .bind(user.id)
+            .execute(&self.0)
+            .await?;
+        Ok(())
     }
 
     pub async fn set_password(&self, mut user: User, password: String) -> Result<User, Error> {
