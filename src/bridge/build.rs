@@ -12,7 +12,7 @@ use super::{
 use crate::{
     blocking::Blocking,
     live::{Config, LiveSessions, TouchEvery},
-    store::{GuardedStore, SessionStore as _},
+    store::{Capabilities, GuardedStore, SessionStore as _},
     transport::Transports,
 };
 
@@ -34,6 +34,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// explicitly contradict each other.
     pub fn build(self) -> Result<SessionBridge<T>, BridgeConfigError> {
         let config = self.config()?;
+        let touches = matches!(self.touch, Touch::Every(_)) || self.touch_while_connected;
+        log_unsupported(self.store.capabilities(), touches);
         let store = GuardedStore::new(self.store, self.store_timeout);
         let live = LiveSessions::new(store, config);
         live.ensure_worker();
@@ -109,6 +111,32 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
             set,
             while_connected: self.touch_while_connected,
         })
+    }
+}
+
+/// Logs which calls will fail, before the first of them. `touches`: the settings ask for touches.
+fn log_unsupported(capabilities: Capabilities, touches: bool) {
+    let operations = [
+        ("create", capabilities.create),
+        ("save", capabilities.save),
+        ("touch", capabilities.touch),
+        ("rename", capabilities.rename),
+        ("delete", capabilities.delete),
+    ];
+    let unsupported = operations.iter().filter(|(_, supported)| !supported);
+    let unsupported: Vec<&str> = unsupported.map(|(name, _)| *name).collect();
+    if !unsupported.is_empty() {
+        tracing::info!(
+            target: "socketioxide_session::store",
+            operations = unsupported.join(", "),
+            "the session store does not support some operations"
+        );
+    }
+    if touches && !capabilities.touch {
+        tracing::warn!(
+            target: "socketioxide_session::store",
+            "activity keeps no session alive, because the session store does not support touches"
+        );
     }
 }
 

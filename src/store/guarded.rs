@@ -60,11 +60,13 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
     }
 
     pub(crate) async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let record = self
-            .guard("load", async { self.store.load(id).await })
-            .await?;
-        // A record that is still there when its time has come is no session.
-        Ok(record.filter(|record| record.ttl != Some(Duration::ZERO)))
+        let call = async { self.store.load(id).await };
+        self.guard("load", call).await.map(unexpired)
+    }
+
+    pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        let call = async { self.store.look_up(id).await };
+        self.guard("load", call).await.map(unexpired)
     }
 
     pub(crate) async fn save(
@@ -170,4 +172,9 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         });
         result
     }
+}
+
+/// A record that is still there when its time has come is no session.
+fn unexpired<T>(record: Option<Record<T>>) -> Option<Record<T>> {
+    record.filter(|record| record.ttl != Some(Duration::ZERO))
 }

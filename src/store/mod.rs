@@ -115,6 +115,20 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the store fails, or holds something for this id that can't be decoded.
     async fn load(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError>;
 
+    /// Reads a session that this node does not know, by an id that a client may have guessed. It is
+    /// [`load`](Self::load), but a missing session leaves nothing at the store: that it is created
+    /// later need not be reported.
+    ///
+    /// By default, it loads. Override it where a store remembers each id that was loaded, and in a store
+    /// that wraps another one.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError> {
+        self.load(id).await
+    }
+
     /// Replaces the data of a session, if its revision is still the expected one
     /// (compare-and-swap). When it expires does not change.
     ///
@@ -184,8 +198,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// A change of data, of the time of expiry, a deletion, and a renaming (of both ids) are
     /// reported, one's own too. That a session expired may be reported. A store may report a change
     /// of only those sessions that were [loaded](Self::load) since it last reported them, also those
-    /// that were loaded when they did not exist; every report is followed by a load here. What it
-    /// reports must be visible to a load that begins after the report.
+    /// that were loaded when they did not exist, and those that were [found](Self::look_up); every
+    /// report is followed by a load here. What it reports must be visible to a load that begins after
+    /// the report.
     ///
     /// When the store may have missed a change, it reports [`Change::Disconnected`], and once it is
     /// complete again, [`Change::Resync`]. A feed that takes a while to begin does so, too. The end of

@@ -28,6 +28,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).load(id).await
     }
 
+    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError> {
+        (**self).look_up(id).await
+    }
+
     async fn save(
         &self,
         id: &SessionId,

@@ -19,7 +19,7 @@
 pub enum Call {
     /// [`SessionStore::create`](crate::SessionStore::create)
     Create,
-    /// [`SessionStore::load`](crate::SessionStore::load)
+    /// [`SessionStore::load`](crate::SessionStore::load) or [`SessionStore::look_up`](crate::SessionStore::look_up)
     Load,
     /// [`SessionStore::save`](crate::SessionStore::save)
     Save,

@@ -184,6 +184,10 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.faults.apply(Call::Load, self.store.load(id)).await
     }
 
+    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<S::Data>>, StoreError> {
+        self.faults.apply(Call::Load, self.store.look_up(id)).await
+    }
+
     async fn save(
         &self,
         id: &SessionId,

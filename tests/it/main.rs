@@ -24,6 +24,7 @@ mod mounting;
 mod operation;
 mod origin;
 mod push;
+mod read_only;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
@@ -32,6 +33,8 @@ mod redis_activity;
 mod redis_adapter;
 #[cfg(feature = "redis")]
 mod redis_deployments;
+#[cfg(all(feature = "redis", feature = "tower-sessions-0-14"))]
+mod redis_guesses;
 #[cfg(feature = "redis")]
 mod redis_nodes;
 #[cfg(feature = "redis")]

@@ -133,7 +133,7 @@ async fn a_needed_command_that_is_refused_is_named_at_connect() {
 }
 
 /// The words of the ACL line in the docs.
-fn documented() -> Vec<String> {
+pub(crate) fn documented() -> Vec<String> {
     let docs = include_str!("../../src/store/redis/store.rs");
     let line = docs.lines().find(|line| line.contains("ACL SETUSER"));
     let words = line.unwrap().trim_start_matches("///").split_whitespace();

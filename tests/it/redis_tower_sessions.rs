@@ -5,13 +5,37 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use socketioxide_session::{
-    RedisStore, SessionId, SessionStore,
-    interop::tower_sessions::TowerSessionsRecords,
+    RedisStore, SessionBridge, SessionId, SessionStore,
+    interop::tower_sessions::{AxumLogin, PlainCookie, TowerSessionsRecords},
     store::{Change, Created, Saved, StoreErrorKind},
+    testing::{HandshakeBuilder, SampleData},
 };
 use tower_sessions_0_14::session::{Id, Record};
 
-use crate::support::redis::{Cluster, HOUR, Redis, until_reported};
+use crate::support::{
+    log::OwnLog,
+    redis::{Cluster, HOUR, Hosted, Redis, until_reported},
+};
+
+/// All laws, on what is at a path of the data and on the whole data.
+async fn indexed(url: &str, records: TowerSessionsRecords) -> RedisStore<SampleData> {
+    let builder = RedisStore::<SampleData>::builder(url).unwrap();
+    let builder = builder.records(records);
+    let builder = builder.user_id(|data| Some(data.text.clone()));
+    builder.connect().await.unwrap()
+}
+
+socketioxide_session::store_conformance!(field, async {
+    let server = Redis::start().await;
+    let store = indexed(&server.url(), TowerSessionsRecords::field("app.test")).await;
+    Hosted::of(store, server)
+});
+
+socketioxide_session::store_conformance!(whole_data_in_a_cluster, async {
+    let cluster = Cluster::start().await;
+    let store = indexed(&cluster.url(), TowerSessionsRecords::whole_data()).await;
+    Hosted::of(store, cluster)
+});
 
 const GOLDEN: &str = include_str!("../golden/tower-sessions.json");
 
@@ -136,6 +160,40 @@ async fn tower_sessions_reads_a_record_that_was_created_here() {
     store.load(&id).await.unwrap().unwrap();
     server.cli(&["DEL", id.expose()]);
     until_reported(&mut feed, &Change::Session(id)).await;
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_fit_is_no_session_and_left_as_it_is() {
+    let log = OwnLog::begin();
+    let server = Redis::start().await;
+    let store = RedisStore::<AxumLogin<i64>>::builder(&server.url()).unwrap();
+    let store = store.records(TowerSessionsRecords::field("axum-login.data"));
+    let store = store.connect().await.unwrap();
+    let sessions = SessionBridge::builder(PlainCookie::new("id").unwrap(), store);
+    let sessions = sessions.build().unwrap();
+    let login = json!({"user_id": "secret", "auth_hash": [1]});
+    let record = Record {
+        id: Id::default(),
+        data: [("axum-login.data".to_owned(), login)].into(),
+        expiry_date: time::OffsetDateTime::now_utc() + HOUR,
+    };
+    let (id, stored) = (record.id.to_string(), rmp_serde::to_vec(&record).unwrap());
+    write(&server, &id, &stored);
+    let list = Id::default().to_string();
+    server.cli(&["RPUSH", &list, "theirs"]);
+    for presented in [&id, &list] {
+        let request = HandshakeBuilder::request("/").cookie("id", presented);
+        let rejected = sessions.from_request(&request.into_parts()).await;
+        let rejected = rejected.unwrap_err();
+        assert_eq!(rejected.to_string(), "NO_SESSION");
+        assert_eq!(rejected.reason(), "unreadable");
+    }
+    assert_eq!(log.count("ERROR"), 2, "{}", log.text());
+    let text = log.text();
+    assert!(text.contains("axum-login.data.user_id") && text.contains("WRONGTYPE"));
+    assert!(!text.contains("secret") && !text.contains(&id) && !text.contains("theirs"));
+    assert_eq!(read(&server, &id.parse().unwrap()), record);
+    assert_eq!(server.cli(&["LLEN", &list]), "1");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     config_error::RedisConfigError,
     connections::Connections,
     driver::Settings,
-    probe::{probe, probe_index},
+    probe::{probe, probe_index, probe_look_up},
     store::{DEFAULT_HEARTBEAT, RedisStore, checked_prefix},
     users::UserId,
 };
@@ -251,6 +251,9 @@ impl<T> RedisStoreBuilder<T> {
             .prefix
             .unwrap_or_else(|| self.records.default_prefix().into());
         probe(&*drivers[0], &prefix, deadline).await?;
+        if self.records.have_guessable_ids() {
+            probe_look_up(&*drivers[0], &prefix, deadline).await?;
+        }
         if self.user_id.is_some() {
             probe_index(&*drivers[0], &prefix, deadline).await?;
         }

@@ -33,6 +33,16 @@ const TOUCH: &str = "
     if left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
     return 1";
 
+/// Reads a value by `GETEX`, which counts as a write, so that the server does not track it. The `PTTL` of
+/// an existing key arms tracking. A server that refuses writes for now is read by `GET`.
+const LOOK_UP: &str = "
+    local stored = redis.pcall('GETEX', KEYS[1])
+    if type(stored) == 'table' and (stored.err:find('MISCONF') or stored.err:find('NOREPLICAS')) then
+        stored = redis.pcall('GET', KEYS[1])
+    end
+    if type(stored) ~= 'string' then return stored end
+    return {stored, redis.call('PTTL', KEYS[1])}";
+
 const EXISTS: &str = "return redis.call('EXISTS', KEYS[1])";
 
 const LEFT: &str = "return redis.call('PTTL', KEYS[1])";
@@ -84,6 +94,16 @@ pub(super) type Stored = (Bytes, Option<Duration>);
 pub(super) async fn load(driver: &dyn Driver, key: &str) -> Result<Option<Stored>, DriverError> {
     let (value, left) = driver.get_and_ttl(key).await?;
     let value = value.filter(|_| left != NO_KEY);
+    Ok(value.map(|value| (value, life(left))))
+}
+
+/// As [`load`], but of a missing key nothing is left in the server's tracking table.
+pub(super) async fn look_up(driver: &dyn Driver, key: &str) -> Result<Option<Stored>, DriverError> {
+    let Reply::List(found) = driver.eval(LOOK_UP, &[key], Vec::new()).await? else {
+        return Ok(None);
+    };
+    let left = found.get(1).map_or(NO_KEY, Reply::integer);
+    let value = found.into_iter().next().and_then(Reply::into_bytes);
     Ok(value.map(|value| (value, life(left))))
 }
 

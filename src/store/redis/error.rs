@@ -32,3 +32,8 @@ pub(super) fn too_large(bytes: usize) -> StoreError {
 pub(super) fn taken() -> StoreError {
     StoreError::new(StoreErrorKind::Other, "the new id is taken")
 }
+
+pub(super) fn not_an_id() -> StoreError {
+    let why = "the records of this format can't have such an id";
+    StoreError::new(StoreErrorKind::Encode, why)
+}

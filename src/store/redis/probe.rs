@@ -46,9 +46,18 @@ const RUN_INDEX: &str = "
     end
     return errors";
 
+/// The command of the script that looks ids up.
+const IN_LOOK_UP: [&str; 1] = ["GETEX"];
+
+/// Runs [`IN_LOOK_UP`] on a missing key, and returns its error.
+const RUN_LOOK_UP: &str = "
+    local reply = redis.pcall('GETEX', KEYS[1])
+    return {type(reply) == 'table' and reply.err or ''}";
+
 /// What is tried, on a key that does not exist.
 enum Tried {
     Sessions(String),
+    LookUp(String),
     Index(String),
 }
 
@@ -63,6 +72,16 @@ pub(super) async fn probe(
     Tried::Sessions(key).until_answered(driver, deadline).await
 }
 
+/// The same for ids that may be guesses.
+pub(super) async fn probe_look_up(
+    driver: &dyn Driver,
+    prefix: &str,
+    deadline: Instant,
+) -> Result<(), RedisConfigError> {
+    let key = format!("{prefix}{}", random_id());
+    Tried::LookUp(key).until_answered(driver, deadline).await
+}
+
 /// The same for the index of users.
 pub(super) async fn probe_index(
     driver: &dyn Driver,
@@ -73,8 +92,9 @@ pub(super) async fn probe_index(
     Tried::Index(key).until_answered(driver, deadline).await
 }
 
+/// As long as a generated id, so that a pattern of keys that permits those permits it.
 fn random_id() -> String {
-    format!("probe-{:032x}", fastrand::u128(..))
+    format!("probe-{:016x}", fastrand::u64(..))
 }
 
 impl Tried {
@@ -103,6 +123,7 @@ impl Tried {
     async fn run(&self, driver: &dyn Driver) -> Result<(), (&'static str, DriverError)> {
         match self {
             Self::Sessions(key) => run_each(driver, key).await,
+            Self::LookUp(key) => run_in_script(driver, RUN_LOOK_UP, &[key], &IN_LOOK_UP).await,
             Self::Index(key) => run_in_script(driver, RUN_INDEX, &[key], &IN_INDEX).await,
         }
     }

@@ -31,9 +31,13 @@ where
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
         let record = self.sessions.load(id).await?;
-        if let (Some(users), Some(record)) = (&self.users, &record) {
-            users.seen(id, &record.data, record.ttl);
-        }
+        self.seen(id, record.as_ref());
+        Ok(record)
+    }
+
+    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        let record = self.sessions.look_up(id).await?;
+        self.seen(id, record.as_ref());
         Ok(record)
     }
 
@@ -127,5 +131,14 @@ where
         let (driver, _permit) = self.sessions.connections.next()?;
         let mark = driver.get(&replaced_mark(id)).await;
         mark.map(|mark| mark.is_some()).map_err(failed)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> RedisStore<T> {
+    /// Lets the index know of a session that was read.
+    fn seen(&self, id: &SessionId, record: Option<&Record<T>>) {
+        if let (Some(users), Some(record)) = (&self.users, record) {
+            users.seen(id, &record.data, record.ttl);
+        }
     }
 }

@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     codec::{Codec, Records, Touch},
-    commands::{self, MAX_TTL},
+    commands::{self, MAX_TTL, Stored},
     connections::Connections,
-    driver::SetIf,
-    error::{failed, too_large},
+    driver::{DriverError, SetIf},
+    error::{failed, not_an_id, too_large},
     rename::{self, RenamedRecord},
 };
 use crate::{
@@ -43,14 +43,19 @@ impl<T> Sessions<T> {
         }
     }
 
-    fn key(&self, id: &SessionId) -> String {
-        [&*self.prefix, id.expose()].concat()
+    /// The key of a session; `None` when no record can have this id.
+    fn key(&self, id: &SessionId) -> Option<String> {
+        let is_possible = self.records.ids().is_none_or(|has| has(id));
+        is_possible.then(|| [&*self.prefix, id.expose()].concat())
     }
 
     /// Whether the key exists.
     pub(super) async fn exists(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(false);
+        };
         let (driver, _permit) = self.connections.next()?;
-        let exists = commands::exists(&**driver, &self.key(id)).await;
+        let exists = commands::exists(&**driver, &key).await;
         exists.map_err(failed)
     }
 
@@ -59,14 +64,20 @@ impl<T> Sessions<T> {
         &self,
         id: &SessionId,
     ) -> Result<Option<Option<Duration>>, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(None);
+        };
         let (driver, _permit) = self.connections.next()?;
-        let left = commands::left(&**driver, &self.key(id)).await;
+        let left = commands::left(&**driver, &key).await;
         left.map_err(failed)
     }
 
     pub(super) async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(false);
+        };
         let (driver, _permit) = self.connections.next()?;
-        driver.delete(&self.key(id)).await.map_err(failed)
+        driver.delete(&key).await.map_err(failed)
     }
 }
 
@@ -81,12 +92,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         data: &T,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        let key = self.key(id).ok_or_else(not_an_id)?;
         let value = bounded(self.codec().create(id, data, ttl)?)?;
         let (driver, _permit) = self.connections.next()?;
         let ttl = Some(ttl.min(MAX_TTL));
-        let created = driver
-            .set(&self.key(id), value.clone(), ttl, SetIf::Missing)
-            .await;
+        let created = driver.set(&key, value.clone(), ttl, SetIf::Missing).await;
         Ok(if created.map_err(failed)? {
             Created::Created(value.into())
         } else {
@@ -95,8 +105,29 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
     }
 
     pub(super) async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(None);
+        };
         let (driver, _permit) = self.connections.next()?;
-        let found = commands::load(&**driver, &self.key(id)).await;
+        self.decoded(commands::load(&**driver, &key).await)
+    }
+
+    /// Loads a session by an id that may be a guess.
+    pub(super) async fn look_up(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        if !self.records.have_guessable_ids() {
+            return self.load(id).await;
+        }
+        let Some(key) = self.key(id) else {
+            return Ok(None);
+        };
+        let (driver, _permit) = self.connections.next()?;
+        self.decoded(commands::look_up(&**driver, &key).await)
+    }
+
+    fn decoded(
+        &self,
+        found: Result<Option<Stored>, DriverError>,
+    ) -> Result<Option<Record<T>>, StoreError> {
         let Some((value, ttl)) = found.map_err(failed)? else {
             return Ok(None);
         };
@@ -110,6 +141,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         data: &T,
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(Saved::Gone);
+        };
         // A revision of another store is none of this one's: nothing equals it.
         let expected = Bytes::copy_from_slice(expected.as_bytes().unwrap_or_default());
         let value = if expected.is_empty() {
@@ -119,7 +153,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         };
         let (driver, _permit) = self.connections.next()?;
         let fenced = driver.is_clustered() || self.codec().contains_id();
-        let saved = commands::save(&**driver, &self.key(id), expected, value.clone(), fenced).await;
+        let saved = commands::save(&**driver, &key, expected, value.clone(), fenced).await;
         Ok(match saved.map_err(failed)? {
             commands::Swap::Done => Saved::Saved(value.into()),
             commands::Swap::Differs => Saved::Conflict,
@@ -128,8 +162,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
     }
 
     pub(super) async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(false);
+        };
         let (driver, _permit) = self.connections.next()?;
-        let key = self.key(id);
         let touched = match self.codec().touch() {
             Touch::Given => commands::touch(&**driver, &key, ttl).await,
             Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl)
@@ -146,8 +182,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         ttl: Duration,
         interval: Duration,
     ) -> Result<Option<Duration>, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(None);
+        };
         let (driver, _permit) = self.connections.next()?;
-        let key = self.key(id);
         let left = match self.codec().touch() {
             Touch::Given => commands::keep_alive(&**driver, &key, ttl, interval).await,
             Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl).await,
@@ -160,9 +198,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         old: &SessionId,
         new: &SessionId,
     ) -> Result<bool, StoreError> {
-        let (driver, _permit) = self.connections.next()?;
+        let Some(old) = self.key(old) else {
+            return Ok(false);
+        };
         let record = self.renamed_record(new);
-        let (old, new) = (self.key(old), self.key(new));
+        let new = self.key(new).ok_or_else(not_an_id)?;
+        let (driver, _permit) = self.connections.next()?;
         if driver.is_clustered() {
             return rename::rename(driver, old, new, record).await;
         }
@@ -185,8 +226,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
 
     /// Deletes a session, and returns its data, if it can be decoded.
     pub(super) async fn take(&self, id: &SessionId) -> Result<Taken<T>, StoreError> {
+        let Some(key) = self.key(id) else {
+            return Ok(Taken::nothing());
+        };
         let (driver, _permit) = self.connections.next()?;
-        let taken = commands::take(&**driver, &self.key(id)).await;
+        let taken = commands::take(&**driver, &key).await;
         let (existed, at, stored) = taken.map_err(failed)?;
         let data = stored.and_then(|stored| self.codec().decode(&stored).ok().flatten());
         Ok(Taken { existed, at, data })
@@ -199,6 +243,16 @@ pub(super) struct Taken<T> {
     /// When it was deleted, by the clock of the server, in milliseconds.
     pub(super) at: i64,
     pub(super) data: Option<T>,
+}
+
+impl<T> Taken<T> {
+    fn nothing() -> Self {
+        Self {
+            existed: false,
+            at: 0,
+            data: None,
+        }
+    }
 }
 
 impl<T> Clone for Sessions<T> {

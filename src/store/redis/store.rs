@@ -70,6 +70,7 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | `GET`, `SET`, `PTTL`, `DEL`, `EVAL` | sessions |
 /// | `GET`, `SET`, `PTTL`, `PEXPIRE`, `EXISTS`, `RENAMENX`, `DEL` in scripts | sessions |
+/// | `GETEX` in a script | records of tower-sessions |
 /// | `HSET`, `HGET`, `HDEL`, `HGETALL`, `TIME` in scripts | the index of users, if there is one |
 /// | `HELLO`, `CLIENT TRACKING` | reports of changes; without them the store works without reports |
 /// | `SELECT` | a database in the URL |
@@ -80,7 +81,8 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 ///
 /// [`connect`](Self::connect) returns an error that names the command when one for the sessions, or for the
 /// index, is refused. An ACL user for all of it, with the default prefix (without an index, leave out
-/// `+hset +hget +hdel +hgetall +time`):
+/// `+hset +hget +hdel +hgetall +time`; for records of tower-sessions add `+getex`, and instead of
+/// `~session:*` write `~` and 22 question marks, because their keys are ids without a prefix):
 ///
 /// ```text
 /// ACL SETUSER app on '>password' '~session:*' '~\[socketioxide-session\]*' resetchannels -@all +get +set +pttl +pexpire +exists +renamenx +del +hset +hget +hdel +hgetall +time +eval +hello +client|tracking +client|id +info +select +ping +role +cluster|slots +cluster|info
@@ -89,7 +91,7 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// # Deployment caveats
 ///
 /// - **Tracking costs memory at the server.** Every session that a node reads, also one that only HTTP
-///   requests read, stays in the server's tracking table until it changes or expires: about 150 bytes.
+///   requests read, and every id with a good signature whose session is gone, stays in the server's tracking table until it changes or expires: about 150 bytes.
 ///   The table holds up to `tracking-table-max-keys` keys (1,000,000 by default; shared by all clients).
 ///   Beyond that the server drops keys at random and reports each as changed, which costs a load if the
 ///   session is live, and nothing is missed.

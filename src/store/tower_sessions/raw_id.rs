@@ -34,3 +34,51 @@ pub(crate) fn session_id(raw: i128) -> SessionId {
     let text = URL_SAFE_NO_PAD.encode(raw.to_le_bytes());
     text.parse().expect("base64url is a valid session id")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn golden() -> Value {
+        let text = include_str!("../../../tests/golden/tower-sessions.json");
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn hex(raw: i128) -> String {
+        // The last byte comes first.
+        format!("{:032x}", raw.swap_bytes())
+    }
+
+    #[test]
+    fn the_ids_of_the_real_crate() {
+        let golden = golden();
+        let ids = golden["ids"].as_array().unwrap();
+        for id in ids {
+            let text = id["plaintext"].as_str().unwrap();
+            let raw: i128 = id["id_i128_decimal"].as_str().unwrap().parse().unwrap();
+            assert_eq!(parse(text.as_bytes()), Some(raw));
+            assert_eq!(session_id(raw).expose(), text);
+            assert_eq!(hex(raw), id["id_le_hex"]);
+        }
+        for record in golden["redis"].as_array().unwrap() {
+            let raw = parse(record["redis_key"].as_str().unwrap().as_bytes());
+            assert_eq!(hex(raw.unwrap()), record["id_le_hex"]);
+        }
+        assert_eq!(ids.len(), 9);
+    }
+
+    #[test]
+    fn what_is_no_id_of_the_real_crate() {
+        let golden = golden();
+        let inputs = golden["id_parse_errors"].as_array().unwrap();
+        for input in inputs {
+            let text = input["input"].as_str().unwrap();
+            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(inputs.len(), 9);
+        // Trailing bits that are set: another text of the same bytes.
+        assert_eq!(parse(b"5VlhoSTbhSFDoBAzRo0wyh"), None);
+    }
+}

@@ -45,6 +45,11 @@ where
     law.call("touch", store.touch(&id, &data, LONG * 2)).await;
     reported(law, &mut feed, &[&id], "a touch").await;
 
+    found(law, &*store, &mut feed, &id).await;
+    law.call("touch", store.touch(&id, &data, LONG * 3)).await;
+    let what = "a touch of what was looked up";
+    reported(law, &mut feed, &[&id], what).await;
+
     let new = SessionId::generate().expect("randomness");
     armed(law, &*store, &mut feed, &[&id, &new]).await;
     law.call("rename", store.rename(&id, &new)).await;
@@ -62,6 +67,16 @@ async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[
         for id in ids {
             law.load(store, id).await;
         }
+        if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// As [`armed`], by looking the session up.
+async fn found<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, id: &SessionId) {
+    loop {
+        law.call("look_up", store.look_up(id)).await;
         if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
             return;
         }

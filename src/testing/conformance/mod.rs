@@ -4,6 +4,7 @@
 //! takes a store that may hold anything, uses ids of its own, and panics with the law's sentence
 //! when the store breaks it. They take real time, some a second.
 
+mod awkward;
 mod changes;
 mod concurrent;
 mod read_only;
@@ -14,6 +15,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use awkward::awkward_ids_and_data_survive;
 pub use changes::changes_are_reported;
 pub use concurrent::{
     concurrent_updates_lose_nothing, delete_wins, dropped_calls_leave_nothing_half_done,
@@ -21,8 +23,8 @@ pub use concurrent::{
 };
 pub use read_only::read_only_stores_only_read;
 pub use sequential::{
-    awkward_ids_and_data_survive, create_never_overwrites, every_call_ends, expired_is_gone,
-    save_and_touch_never_create, save_is_compare_and_swap_and_keeps_the_ttl, touch_never_shortens,
+    create_never_overwrites, every_call_ends, expired_is_gone, save_and_touch_never_create,
+    save_is_compare_and_swap_and_keeps_the_ttl, touch_never_shortens,
 };
 pub use users::{
     a_rename_carries_the_time_of_creation, a_save_moves_a_session_to_another_user,

@@ -186,61 +186,6 @@ where
     );
 }
 
-/// Ids and data of awkward shapes survive.
-pub async fn awkward_ids_and_data_survive<S>(store: Arc<S>)
-where
-    S: SessionStore<Data: TestData>,
-{
-    let law = Law("ids and data of awkward shapes survive");
-    let unique = SessionId::generate().expect("randomness");
-    let long = "x".repeat(SessionId::MAX_LEN - unique.expose().len() - 1);
-    // Two of the longest ids that differ at the very end.
-    let (longest, longest_too) = (format!("{long}1"), format!("{long}2"));
-    let big = "0123456789abcdef".repeat(1024);
-    let texts = [
-        "",
-        " ",
-        "\0",
-        "é😀\u{202e}",
-        "\"'\\\n\r\t",
-        "{}[]*?%_$1:;--",
-        &big,
-        "the longest",
-    ];
-    // The last two differ in case only: what is before them is the same.
-    let ends = [
-        "",
-        "!#$%&'()+-./",
-        ":<=>@^_`|~",
-        "s:abc.def/+=",
-        &longest,
-        &longest_too,
-        "A",
-        "a",
-    ];
-    let mut made = Vec::new();
-    for (number, (text, end)) in (0..).zip(texts.iter().zip(ends)) {
-        let id: SessionId = format!("{}{end}", unique.expose())
-            .parse()
-            .expect("a valid id");
-        let data = S::Data::sample(u64::MAX - number, text);
-        let created = law.call("create", store.create(&id, &data, LONG)).await;
-        law.check(
-            matches!(created, Created::Created(_)),
-            "an awkward id was taken",
-        );
-        made.push((id, data));
-    }
-    for (id, data) in &made {
-        let record = law.must_load(&*store, id).await;
-        law.check(record.data.as_ref() == data, "data did not survive");
-        law.check(
-            law.call("delete", store.delete(id)).await,
-            "a session with an awkward id was not deleted",
-        );
-    }
-}
-
 /// Every call ends: of a session that exists, and of one that never did.
 pub async fn every_call_ends<S>(store: Arc<S>)
 where

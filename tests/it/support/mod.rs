@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod log;
 pub(crate) mod polling;
+pub(crate) mod read_only;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod server;

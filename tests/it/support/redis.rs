@@ -505,6 +505,10 @@ where
         self.store.load(id).await
     }
 
+    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
+        self.store.look_up(id).await
+    }
+
     async fn save(
         &self,
         id: &SessionId,

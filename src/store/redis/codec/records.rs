@@ -5,6 +5,9 @@ use serde::{Serialize, de::DeserializeOwned};
 #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
 use super::tower_sessions::TowerSessionsRecords;
 use super::{Codec, express::ExpressRecords, json::Json};
+use crate::id::SessionId;
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+use crate::store::tower_sessions::raw_id;
 
 /// The format of the records in Redis: this crate's own JSON, or that of another program.
 ///
@@ -34,6 +37,25 @@ impl Records {
             Format::Express(_) => "sess:",
             #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
             Format::TowerSessions(_) => "",
+        }
+    }
+
+    /// The ids that records can have, if not all. The key of any other id is that of something else.
+    pub(crate) fn ids(&self) -> Option<fn(&SessionId) -> bool> {
+        match self.0 {
+            Format::Json | Format::Express(_) => None,
+            #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+            Format::TowerSessions(_) => Some(|id| raw_id::of(id).is_some()),
+        }
+    }
+
+    /// Whether clients may present ids that they have guessed, because the usual cookie of the program
+    /// that writes the records is neither signed nor encrypted.
+    pub(crate) fn have_guessable_ids(&self) -> bool {
+        match self.0 {
+            Format::Json | Format::Express(_) => false,
+            #[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+            Format::TowerSessions(_) => true,
         }
     }
 

@@ -24,7 +24,6 @@ use crate::{
 ///
 /// [`RedisStoreBuilder::records`]: crate::store::RedisStoreBuilder::records
 ///
-///
 /// The format is that of tower-sessions-redis-store 0.16: `rmp_serde::to_vec` of the `Record` of
 /// tower-sessions-core 0.14, which that of 0.15 equals.
 ///
@@ -35,7 +34,11 @@ use crate::{
 /// - A rename changes the id inside, because tower-sessions saves and deletes by it.
 /// - The ids are those of tower-sessions: 16 bytes as 22 characters of base64url, which
 ///   [`SessionId::generate`] makes, too.
-/// - The key is the id alone, without a prefix, so that the sessions need a database of their own.
+/// - The key is the id alone, without a prefix, so that the sessions should have a database of their own. A
+///   text that is no such id is no session, so no other key is read, written or deleted.
+/// - A client may guess ids where the cookie is plain. An id that is not live here is looked up by
+///   `GETEX`, which the server does not track, so guesses leave nothing in its tracking table. (An id that
+///   was presented before its session existed is refused for up to a second.)
 ///
 /// ```no_run
 /// use serde::{Deserialize, Serialize};
@@ -64,6 +67,9 @@ use crate::{
 ///
 /// - **tower-sessions overwrites.** Its `save` writes the whole record of its request, so an update made
 ///   here while such a request runs may be lost, and a session that ended meanwhile may exist again.
+/// - **`cycle_id` looks like a logout.** tower-sessions deletes the old session before it creates the new one,
+///   and nothing in Redis connects the two. The sockets are disconnected at once, and the page connects
+///   again when it has the new cookie.
 /// - tower-sessions' own expiry is that of the key. A touch here extends it; the time inside of the
 ///   record stays what tower-sessions wrote.
 #[derive(Debug, Clone, Default)]
@@ -193,6 +199,12 @@ fn not_written() -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::{
+        collection::{hash_map, vec},
+        prelude::*,
+    };
     use serde::Deserialize;
     use serde_json::json;
 
@@ -231,6 +243,77 @@ mod tests {
         assert_eq!(data(&updated), expected);
         assert_eq!(codec.decode(&updated).unwrap(), Some(user));
     }
+
+    /// What another part of the program keeps beside the user.
+    fn any_data() -> impl Strategy<Value = HashMap<String, Value>> {
+        let value = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-1e300f64..1e300).prop_map(Value::from),
+            ".{0,20}".prop_map(Value::from),
+            vec(any::<i16>(), 0..6).prop_map(Value::from),
+            hash_map(".{0,6}", any::<i32>(), 0..6).prop_map(|map| json!(map)),
+        ];
+        hash_map("[a-e.]{0,4}", value, 0..20)
+    }
+
+    fn any_user() -> impl Strategy<Value = User> {
+        let role = proptest::option::of(".{0,10}");
+        (any::<u64>(), role).prop_map(|(user_id, role)| User { user_id, role })
+    }
+
+    /// The property, with the record of one version of tower-sessions.
+    macro_rules! update_keeps_all_else {
+        ($version:ident, $core:ident) => {
+            mod $version {
+                use $core::session::{Id, Record};
+
+                use super::*;
+
+                proptest! {
+                    #[test]
+                    fn tower_sessions_reads_everything_it_had_after_an_update(
+                        data in any_data(), of_user in any_data(), old in any_user(), new in any_user(),
+                    ) {
+                        let with_user = |user: &User| {
+                            let mut fields = json!(of_user);
+                            fields["user_id"] = json!(user.user_id);
+                            fields["role"] = json!(user.role);
+                            let mut data = data.clone();
+                            data.insert("app".into(), json!({"user": fields, "other": of_user}));
+                            data
+                        };
+                        let mut record = Record {
+                            id: Id(7),
+                            data: with_user(&old),
+                            expiry_date: OffsetDateTime::now_utc(),
+                        };
+                        let stored = rmp_serde::to_vec(&record).unwrap();
+                        let codec = TowerSessionsRecords::field("app.user");
+                        prop_assert_eq!(codec.decode(&stored).unwrap(), Some(old.clone()));
+
+                        let updated = codec.update(&stored, &new).unwrap();
+                        prop_assert_eq!(codec.decode(&updated).unwrap(), Some(new.clone()));
+                        let mut read: Record = rmp_serde::from_slice(&updated).unwrap();
+                        record.data = with_user(&new);
+                        // A role that is not serialized is removed, or null as it was.
+                        for data in [&mut read.data, &mut record.data] {
+                            let user = data.get_mut("app").and_then(|app| app["user"].as_object_mut());
+                            user.unwrap().retain(|name, value| name != "role" || !value.is_null());
+                        }
+                        prop_assert_eq!(read, record);
+                    }
+                }
+            }
+        };
+    }
+
+    #[cfg(feature = "tower-sessions-0-14")]
+    update_keeps_all_else!(v0_14, tower_sessions_core_0_14);
+    #[cfg(feature = "tower-sessions-0-15")]
+    update_keeps_all_else!(v0_15, tower_sessions_core_0_15);
 
     #[test]
     fn a_new_record_reads_back() {

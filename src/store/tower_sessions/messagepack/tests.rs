@@ -21,7 +21,11 @@ struct Written {
     data: Map<String, Value>,
     expiry_unix_nanos: String,
     redis_key: String,
+    redis_expiretime: i64,
     value_hex: String,
+    decodes_as_tower_sessions_0_15_record: bool,
+    /// `None`: the order of several keys is another one each time.
+    same_bytes_from_0_15: Option<bool>,
 }
 
 impl Written {
@@ -50,6 +54,12 @@ fn what_the_redis_store_wrote_is_read() {
         assert_eq!(record.data().unwrap(), written.data, "{}", written.name);
         let nanos = record.expires().unwrap().unix_timestamp_nanos();
         assert_eq!(nanos.to_string(), written.expiry_unix_nanos);
+        // The key expires in the same second.
+        let seconds = record.expires().unwrap().unix_timestamp();
+        assert_eq!(seconds, written.redis_expiretime, "{}", written.name);
+        // One format for both versions.
+        assert!(written.decodes_as_tower_sessions_0_15_record);
+        assert_ne!(written.same_bytes_from_0_15, Some(false));
     }
 }
 
