@@ -13,78 +13,14 @@ socketioxide_session::store_conformance!(memory_without_an_index, async {
 mod read_only {
     use std::time::Duration;
 
-    use async_trait::async_trait;
     use socketioxide_session::{
-        SessionId, SessionStore, StoreError,
-        store::{Capabilities, Created, Record, Revision, Saved, StoreErrorKind},
+        SessionId, SessionStore as _, store::Created, testing::TestData as _,
     };
 
     use super::*;
+    use crate::support::read_only::ReadOnly;
 
-    /// Sessions that another program writes.
-    struct ReadOnly(MemoryStore<SampleData>);
-
-    fn unsupported<R>() -> Result<R, StoreError> {
-        Err(StoreErrorKind::Unsupported.into())
-    }
-
-    #[async_trait]
-    impl SessionStore for ReadOnly {
-        type Data = SampleData;
-
-        async fn create(
-            &self,
-            _: &SessionId,
-            _: &SampleData,
-            _: Duration,
-        ) -> Result<Created, StoreError> {
-            unsupported()
-        }
-
-        async fn load(&self, id: &SessionId) -> Result<Option<Record<SampleData>>, StoreError> {
-            self.0.load(id).await
-        }
-
-        async fn save(
-            &self,
-            _: &SessionId,
-            _: &SampleData,
-            _: &Revision,
-        ) -> Result<Saved, StoreError> {
-            unsupported()
-        }
-
-        async fn touch(
-            &self,
-            _: &SessionId,
-            _: &Self::Data,
-            _: Duration,
-        ) -> Result<bool, StoreError> {
-            unsupported()
-        }
-
-        async fn rename(&self, _: &SessionId, _: &SessionId) -> Result<bool, StoreError> {
-            unsupported()
-        }
-
-        async fn delete(&self, _: &SessionId) -> Result<bool, StoreError> {
-            unsupported()
-        }
-
-        fn capabilities(&self) -> Capabilities {
-            Capabilities {
-                create: false,
-                save: false,
-                touch: false,
-                rename: false,
-                delete: false,
-                ..Capabilities::default()
-            }
-        }
-    }
-
-    async fn store_and_id() -> (ReadOnly, SessionId) {
-        use socketioxide_session::testing::TestData as _;
+    async fn store_and_id() -> (ReadOnly<SampleData>, SessionId) {
         let (store, id) = (MemoryStore::new(), SessionId::generate().unwrap());
         let data = SampleData::sample(1, "read");
         let created = store.create(&id, &data, Duration::from_mins(1)).await;

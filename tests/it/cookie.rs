@@ -1,7 +1,11 @@
 //! What a client can send as a cookie.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cookie::Key;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
+use sha2::Sha256;
 use socketioxide_session::{
     Keyring, SecretKey, SessionId, SessionIdExtractor as _, SignedCookie, extractor::ExtractError,
     testing::HandshakeBuilder,
@@ -419,6 +423,33 @@ fn what_the_cookie_crate_signed_verifies_and_what_was_tampered_with_does_not() {
     assert!(good >= 9 && bad >= 80, "{good} good, {bad} bad");
 }
 
+/// A key of `Key::derive_from`: its first half signs.
+#[test]
+fn a_key_that_the_cookie_crate_derived_signs_and_verifies() {
+    const INFO: &[u8] = b"COOKIE;SIGNED:HMAC-SHA256;PRIVATE:AEAD-AES-256-GCM";
+    let id: SessionId = "an-id".parse().unwrap();
+    let mut checked = 0;
+    for case in golden()["derive_from"].as_array().unwrap() {
+        let derived = unhex(case["derived_hex"].as_str().unwrap());
+        let master = case["master_utf8"].as_str().unwrap().as_bytes();
+        let mut expanded = [0; 64];
+        let prk = Hkdf::<Sha256>::from_prk(master).unwrap();
+        prk.expand(INFO, &mut expanded).unwrap();
+        assert_eq!(derived, expanded);
+
+        let key = Key::from(&derived);
+        let cookie = SignedCookie::with_key("id", key.clone()).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&derived[..32]).unwrap();
+        mac.update(id.expose().as_bytes());
+        let digest = STANDARD.encode(mac.finalize().into_bytes());
+        let value = format!("{digest}{}", id.expose());
+        assert_eq!(cookie.issue(&id).value(), value);
+        assert_eq!(read("id", &key, &format!("id={value}")), Some(id.clone()));
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}
+
 #[test]
 fn pairs_are_found_as_the_cookie_crate_finds_them() {
     let mut checked = 0;
@@ -439,6 +470,10 @@ fn pairs_are_found_as_the_cookie_crate_finds_them() {
                 found.iter().map(<[u8]>::to_vec).collect::<Vec<_>>()
             });
         assert_eq!(found, expected, "{header}");
+        // A jar takes the last one, with its quotes.
+        let last = case["split_parse"]["jar_get_sid"].as_str();
+        let last = last.map(|value| value.trim_matches('"').as_bytes());
+        assert_eq!(found.last().map(Vec::as_slice), last, "{header}");
         checked += 1;
     }
     assert_eq!(checked, 11);

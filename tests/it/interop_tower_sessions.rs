@@ -28,3 +28,25 @@ fn reported(changes: &mut Changes) -> Vec<SessionId> {
     }
     ids
 }
+
+/// The guide is compiled, the README's lines are not.
+#[test]
+fn the_readme_adds_the_lines_of_the_guide() {
+    let (readme, guide) = (
+        include_str!("../../README.md"),
+        include_str!("../../src/docs/tower_sessions.md"),
+    );
+    let diff = readme
+        .split("```")
+        .find_map(|block| block.strip_prefix("diff\n"));
+    let code = |line: &'static str| line.split("//").next().unwrap_or_default().trim_end();
+    let guide: Vec<&str> = guide.lines().map(code).collect();
+    let lines = diff.unwrap().lines();
+    let lines: Vec<&str> = lines
+        .map(|line| line.get(1..).unwrap_or_default())
+        .collect();
+    for line in &lines {
+        assert!(guide.contains(line), "{line}");
+    }
+    assert!(lines.len() > 10);
+}

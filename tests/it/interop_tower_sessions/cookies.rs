@@ -59,6 +59,16 @@ fn every_cookie_of_the_real_layer_is_read() {
         assert_eq!(extract(&plain, set_cookie("plaintext")).unwrap(), id);
         assert_eq!(extract(&signed, set_cookie("signed")).unwrap(), id);
         assert_eq!(extract(&private, set_cookie("private")).unwrap(), id);
+        // What the real layer knows the user by, and what it does not.
+        for (kind, user) in [
+            ("plaintext", "ann"),
+            ("signed", "ann"),
+            ("private", "ann"),
+            ("signed_percent_encoded_cookie_header", "ann"),
+            ("signed_tampered", ""),
+        ] {
+            assert_eq!(layer[kind]["user"], user, "{kind}");
+        }
 
         let signed_value = vector["signed_value"].as_str().unwrap();
         let private_value = vector["private_value"].as_str().unwrap();
