@@ -5,9 +5,11 @@
 //! ```
 //!
 //! Environment: `PORT` (3000; 0 picks one), `SESSION_KEY` (32 bytes in base64; random when unset),
-//! `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE` (when set, clients without a session get no transport), `COOKIE_DOMAIN` and
+//! `SESSION_TTL`, `TOKEN_TTL` and `MAX_STALE` (seconds), `COOKIE_MAX_AGE` (seconds; until the browser is
+//! closed when unset), `GATE` (when set, clients without a session get no transport), `COOKIE_DOMAIN` and
 //! `ALLOW_ORIGIN` (for pages on another host).
-//! With `--features redis` also `REDIS_URL`, for several processes that share their sessions.
+//! With `--features redis` also `REDIS_URL`, for several processes that share their sessions. With
+//! `--features metrics` it serves `/metrics`, for Prometheus.
 
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -61,12 +63,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
+    let metrics = metrics()?;
     let keys = keys()?;
     // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
     let mut cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
     // For pages on another host than the sockets.
     if let Ok(domain) = env::var("COOKIE_DOMAIN") {
         cookie = cookie.domain(&domain)?;
+    }
+    // Else it lasts until the browser is closed.
+    let lasts = env::var_os("COOKIE_MAX_AGE").is_some();
+    if lasts {
+        cookie = cookie.max_age(seconds("COOKIE_MAX_AGE", 0)?)?;
     }
     let mut cors = CorsLayer::new().allow_credentials(true);
     if let Ok(origin) = env::var("ALLOW_ORIGIN") {
@@ -78,6 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store().await?)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
+        .max_stale(seconds("MAX_STALE", 5 * 60)?)
         .build()?;
 
     let (socket_layer, io) = SocketIo::new_layer();
@@ -86,6 +95,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let shut_down = sessions.clone();
     let mut session_layer = sessions.layer();
+    if lasts {
+        // The cookie lives as long as its session, however long that is used.
+        session_layer = session_layer.refresh_cookie(cookie.clone())?;
+    }
     if env::var_os("GATE").is_some() {
         // It shuts out anonymous clients, and those whose token comes in the `auth` payload.
         session_layer = session_layer.reject_unauthenticated();
@@ -98,6 +111,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/token", post(issue_token))
         .route("/devices", get(devices))
         .route("/sign-out-elsewhere", post(sign_out_elsewhere))
+        .merge(metrics)
         .layer(socket_layer)
         // Last, so that it is outermost and sees every request first.
         .layer(session_layer)
@@ -120,7 +134,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = tokio::signal::ctrl_c().await;
-        // Deletions that failed are tried once more.
+        // Touches and deletions that are owed are made now.
         shut_down.shutdown(Duration::from_secs(2)).await;
         io.close().await;
     });
@@ -266,6 +280,27 @@ fn keys() -> Result<Keyring, Box<dyn Error>> {
     }
     tracing::warn!("SESSION_KEY is not set: with a random key, all sessions are lost at the end");
     Ok(Keyring::new(SecretKey::generate()?))
+}
+
+/// The page that Prometheus scrapes. In production, serve it on a port that clients can't reach.
+#[cfg(feature = "metrics")]
+fn metrics() -> Result<Router<App>, Box<dyn Error>> {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    // Installed before the bridge counts anything.
+    let buckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.0];
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&buckets)?
+        .build_recorder();
+    let scrape = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    Ok(Router::new().route("/metrics", get(async move || scrape.render())))
+}
+
+#[cfg(not(feature = "metrics"))]
+#[allow(clippy::unnecessary_wraps, reason = "the other one can fail")]
+fn metrics() -> Result<Router<App>, Box<dyn Error>> {
+    Ok(Router::new())
 }
 
 /// The user that a session belongs to.

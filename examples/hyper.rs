@@ -120,6 +120,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let _ = connection.await; // an error here is a client that went away
         });
     }
+    // Touches and deletions that are owed are made now.
+    sessions.shutdown(Duration::from_secs(2)).await;
     // A client that still polls may take half a minute to go.
     let all_gone = async {
         io.close().await;

@@ -8,7 +8,7 @@
 //! `SESSION_SECRET`, `APP_ORIGIN` (the origin of the app's pages), `FIELD` (the path of the user in a
 //! session; with passport `passport.user`).
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, future::IntoFuture, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -88,6 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cors = CorsLayer::new()
         .allow_credentials(true)
         .allow_origin(app_origin.parse::<HeaderValue>()?);
+    let shut_down = sessions.clone();
     let app = Router::new()
         .route("/guest", post(guest))
         .layer(socket_layer)
@@ -98,10 +99,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
             cookie,
             pages: app_origin,
         });
-    serve(app).await
+    let stopped = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        // Touches and deletions that are owed are made now.
+        shut_down.shutdown(Duration::from_secs(2)).await;
+        io.close().await;
+    };
+    serve(app, stopped).await
 }
 
-async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
+async fn serve(
+    app: Router,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
     let port = setting("PORT", "3001").parse()?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
     #[allow(clippy::print_stdout, reason = "the one line on standard output")]
@@ -112,11 +122,18 @@ async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
     let listener = listener.tap_io(|tcp| {
         let _ = tcp.set_nodelay(true);
     });
+    let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
     tokio::select! {
-        served = axum::serve(listener, app) => served?,
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        served = served.into_future() => served?,
+        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
     }
     Ok(())
+}
+
+/// A client that still polls may take half a minute to go.
+async fn some_time_after_ctrl_c() {
+    let _ = tokio::signal::ctrl_c().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
 // --- HTTP -------------------------------------------------------------------------------------

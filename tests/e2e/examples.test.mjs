@@ -1,9 +1,10 @@
 // Both examples, driven by the real client over every transport.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Manager } from "socket.io-client";
-import { EXAMPLES, Server, TRANSPORTS, ask, next, soon } from "./support.mjs";
+import { EXAMPLES, Server, TARGET, TRANSPORTS, ask, next, soon } from "./support.mjs";
 
 describe("the devices of a user", () => {
   let server;
@@ -228,6 +229,21 @@ for (const example of EXAMPLES) {
       await server.logged(/NO_SESSION/);
       assert.ok(!server.log.includes(id) && !server.log.includes("a-secret-token"));
     });
+
+    if (example === "axum") {
+      test("all of that is in its metrics", async () => {
+        const text = await (await server.fetch("GET", "/metrics")).text();
+        writeFileSync(`${TARGET}/metrics.txt`, text); // for review
+        const value = (series) => Number(text.split("\n").find((line) => line.startsWith(`${series} `))?.split(" ")[1]);
+        assert.ok(value('socketio_session_admissions_total{kind="session"}') > 20);
+        assert.ok(value('socketio_session_admissions_total{kind="anonymous"}') > 5);
+        assert.ok(value('socketio_session_rejections_total{code="FORBIDDEN",reason="foreign-origin"}') > 0);
+        assert.ok(value('socketio_session_ends_total{reason="deleted"}') > 0);
+        assert.ok(value('socketio_session_live_sockets') > 0);
+        assert.equal(value("socketio_session_pending_deletions"), 0);
+        assert.doesNotMatch(text, /namespace|lobby/);
+      });
+    }
   });
 
   describe(`the ${example} example by itself`, () => {

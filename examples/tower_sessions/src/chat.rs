@@ -1,6 +1,8 @@
 //! The application: pages, the chat, and the layers around them.
 
-use std::{env, error::Error, fmt::Display, net::SocketAddr};
+use std::{
+    env, error::Error, fmt::Display, future::IntoFuture, net::SocketAddr, time::Duration,
+};
 
 use axum::{
     Form, Router,
@@ -28,13 +30,20 @@ use crate::users::{Credentials, Users};
 /// What the sessions hold for sockets.
 pub type Login = AxumLogin<i64>;
 
+/// The pages and the server of Socket.IO, and what a shutdown needs.
+pub struct App {
+    router: Router,
+    sessions: SessionBridge<Login>,
+    io: SocketIo,
+}
+
 /// `store` is for tower-sessions, `logins` shows the same sessions to sockets.
 pub fn app<S, L>(
     routes: Router<SessionBridge<Login>>,
     users: Users,
     store: S,
     logins: L,
-) -> Result<Router, Box<dyn Error>>
+) -> Result<App, Box<dyn Error>>
 where
     S: tower_sessions::SessionStore + Clone,
     L: SessionStore<Data = Login>,
@@ -58,11 +67,16 @@ where
     let (socket_layer, io) = SocketIo::builder().with_state(users).build_layer();
     io.ns("/", on_connect.with(sessions.require()));
 
-    Ok(routes
+    let router = routes
         .with_state(sessions.clone())
         .layer(auth_layer)
         .layer(socket_layer)
-        .layer(sessions.layer()))
+        .layer(sessions.layer());
+    Ok(App {
+        router,
+        sessions,
+        io,
+    })
 }
 
 pub fn routes() -> Router<SessionBridge<Login>> {
@@ -74,14 +88,35 @@ pub fn routes() -> Router<SessionBridge<Login>> {
         .route("/account/delete", post(delete_account))
 }
 
-pub async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
+pub async fn serve(app: App) -> Result<(), Box<dyn Error>> {
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
     println!("listening on http://{}", listener.local_addr()?);
     // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-    axum::serve(listener, app).await?;
+    let App {
+        router,
+        sessions,
+        io,
+    } = app;
+    let stopped = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        // Touches and deletions that are owed are made now.
+        sessions.shutdown(Duration::from_secs(2)).await;
+        io.close().await;
+    };
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    tokio::select! {
+        served = served.into_future() => served?,
+        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
+    }
     Ok(())
+}
+
+/// A client that still polls may take half a minute to go.
+async fn some_time_after_ctrl_c() {
+    let _ = tokio::signal::ctrl_c().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
 // --- Socket.IO --------------------------------------------------------------------------------

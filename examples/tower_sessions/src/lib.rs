@@ -8,5 +8,5 @@ mod chat;
 pub mod stores;
 mod users;
 
-pub use chat::{Login, app, routes, serve};
+pub use chat::{App, Login, app, routes, serve};
 pub use users::Users;

@@ -77,5 +77,17 @@ for (const name of DEPLOYMENTS) {
       await app.isOver(there, gone[1]);
       await app.chats(ann, "ann");
     });
+
+    test("when the server is stopped, clients see `transport close`, and come back by themselves", async () => {
+      const cookie = await app.login("ann", { password: "another" });
+      const socket = app.chat.socket("/", { cookie, reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 });
+      await next(socket, "connect");
+      const closed = next(socket, "disconnect");
+      const again = next(socket, "connect");
+      await app.restart();
+      assert.equal((await closed)[0], "transport close");
+      await again;
+      await app.chats(socket, "ann");
+    });
   });
 }

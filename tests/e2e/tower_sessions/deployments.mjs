@@ -17,17 +17,27 @@ export class Deployment {
     const deployment = new Deployment();
     deployment.folder = await mkdtemp(join(tmpdir(), "chat-"));
     const DATABASE_URL = `sqlite:${join(deployment.folder, "chat.db")}?mode=rwc`;
-    const run = (env) => Server.run(`${TARGET}/tower_sessions/debug/${program}`, { DATABASE_URL, ...env });
+    const env = { DATABASE_URL };
+    deployment.run = (more) => Server.run(`${TARGET}/tower_sessions/debug/${program}`, { ...env, ...more });
     if (name === DEPLOYMENTS[0]) {
-      deployment.web = deployment.chat = await run({});
+      deployment.web = deployment.chat = await deployment.run();
     } else {
       deployment.redis = new Redis(await freePort());
       await deployment.redis.start();
-      const REDIS_URL = `redis://127.0.0.1:${deployment.redis.port}`;
-      deployment.web = await run({ REDIS_URL });
-      deployment.chat = await run({ REDIS_URL });
+      env.REDIS_URL = `redis://127.0.0.1:${deployment.redis.port}`;
+      deployment.web = await deployment.run();
+      deployment.chat = await deployment.run();
     }
     return deployment;
+  }
+
+  /** Stops the process that sockets connect to, as Ctrl-C does, and starts another one in its place. */
+  async restart() {
+    const old = this.chat;
+    assert.equal(await old.interrupt(), 0);
+    this.chat = await this.run({ PORT: new URL(old.url).port });
+    this.chat.sockets = old.sockets;
+    if (this.web === old) this.web = this.chat;
   }
 
   async stop() {
