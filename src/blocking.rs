@@ -14,6 +14,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
+use crate::observe::target;
+
 /// A limited number of calls of user code on tokio's threads for blocking work.
 ///
 /// A call keeps its permit until it returns, so that one that hangs occupies one permit and one
@@ -58,9 +60,10 @@ impl Blocking {
             // At 1, 2, 4, 8, …, so that a flood does not fill the log.
             if dropped.is_power_of_two() {
                 tracing::warn!(
+                    target: target::CALLBACK,
+                    callback = self.what,
                     dropped,
-                    "calls of {} were dropped: too many are running",
-                    self.what
+                    "calls were dropped: too many are running"
                 );
             }
             return;
@@ -93,7 +96,7 @@ fn caught<R>(
     let called = catch_unwind(AssertUnwindSafe(call));
     drop(permit);
     if called.is_err() {
-        tracing::error!("{what} panicked");
+        tracing::error!(target: target::CALLBACK, callback = what, "a callback panicked");
     }
     called.ok()
 }

@@ -390,6 +390,7 @@ pub mod id;
 pub mod interop;
 pub mod key;
 mod live;
+mod lock;
 mod observe;
 mod redact;
 pub mod rejection;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// Maximum number of remembered texts, because clients choose the origins in them. Further ones are
 /// not logged.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     blocking::Blocking,
     live::{Config, LiveSessions, TouchEvery},
+    observe::target,
     store::{Capabilities, GuardedStore, SessionStore as _},
     transport::Transports,
 };
@@ -34,8 +35,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// explicitly contradict each other.
     pub fn build(self) -> Result<SessionBridge<T>, BridgeConfigError> {
         let config = self.config()?;
-        let touches = matches!(self.touch, Touch::Every(_)) || self.touch_while_connected;
-        log_unsupported(self.store.capabilities(), touches);
+        log_unsupported(self.store.capabilities());
         let store = GuardedStore::new(self.store, self.store_timeout);
         let live = LiveSessions::new(store, config);
         live.ensure_worker();
@@ -92,6 +92,14 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         let every = self.revalidate_every;
         in_order("revalidate_every", every, "max_stale", self.max_stale)?;
         in_order("touch_on_activity", interval, "ttl", self.ttl)?;
+        // Between two touches that are a lifetime apart, the session expires.
+        if interval.is_some() && interval == self.ttl {
+            return Err(contradiction("touch_on_activity", "ttl"));
+        }
+        if !self.store.capabilities().touch {
+            needs_touch("touch_on_activity", interval.is_some())?;
+            needs_touch("touch_while_connected", self.touch_while_connected)?;
+        }
         if self.ttl.is_some() && self.config.ttl_of.is_some() {
             return Err(conflict("ttl", "ttl_of"));
         }
@@ -114,8 +122,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 }
 
-/// Logs which calls will fail, before the first of them. `touches`: the settings ask for touches.
-fn log_unsupported(capabilities: Capabilities, touches: bool) {
+/// Logs which calls will fail, before the first of them.
+fn log_unsupported(capabilities: Capabilities) {
     let operations = [
         ("create", capabilities.create),
         ("save", capabilities.save),
@@ -127,15 +135,9 @@ fn log_unsupported(capabilities: Capabilities, touches: bool) {
     let unsupported: Vec<&str> = unsupported.map(|(name, _)| *name).collect();
     if !unsupported.is_empty() {
         tracing::info!(
-            target: "socketioxide_session::store",
+            target: target::STORE,
             operations = unsupported.join(", "),
             "the session store does not support some operations"
-        );
-    }
-    if touches && !capabilities.touch {
-        tracing::warn!(
-            target: "socketioxide_session::store",
-            "activity keeps no session alive, because the session store does not support touches"
         );
     }
 }
@@ -143,6 +145,17 @@ fn log_unsupported(capabilities: Capabilities, touches: bool) {
 /// The default of a setting that has to be longer than another one.
 fn twice(duration: Duration) -> Duration {
     duration.saturating_mul(2).min(MAX)
+}
+
+fn contradiction(shorter: &'static str, longer: &'static str) -> BridgeConfigError {
+    BridgeConfigError::Contradiction { shorter, longer }
+}
+
+fn needs_touch(setting: &'static str, is_set: bool) -> Result<(), BridgeConfigError> {
+    if is_set {
+        return Err(BridgeConfigError::NoTouch { setting });
+    }
+    Ok(())
 }
 
 fn conflict(one: &'static str, other: &'static str) -> BridgeConfigError {
@@ -164,9 +177,7 @@ fn in_order(
     other: Option<Duration>,
 ) -> Result<(), BridgeConfigError> {
     match (one, other) {
-        (Some(one), Some(other)) if one > other => {
-            Err(BridgeConfigError::Contradiction { shorter, longer })
-        }
+        (Some(one), Some(other)) if one > other => Err(contradiction(shorter, longer)),
         _ => Ok(()),
     }
 }

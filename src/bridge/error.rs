@@ -31,12 +31,19 @@ pub enum BridgeConfigError {
         setting: &'static str,
     },
     /// Two settings contradict each other.
-    #[error("`{shorter}` is longer than `{longer}`")]
+    #[error("`{shorter}` is too long for `{longer}`")]
     Contradiction {
         /// The method whose duration has to be the shorter one.
         shorter: &'static str,
         /// The method whose duration has to be the longer one.
         longer: &'static str,
+    },
+    /// A setting has no effect with this store, because it does not
+    /// [touch](crate::store::Capabilities::touch).
+    #[error("`{setting}` needs a store that touches")]
+    NoTouch {
+        /// The builder's method.
+        setting: &'static str,
     },
     /// Two settings exclude each other.
     #[error("`{one}` and `{other}` can't both be set")]

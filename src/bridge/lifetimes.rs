@@ -92,8 +92,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
         self
     }
 
-    /// Minimum interval between two touches of a session that is used. A tenth of the
-    /// [lifetime](Self::ttl) but at most five minutes, if not set.
+    /// Minimum interval between two touches of a session that is used, shorter than its
+    /// [lifetime](Self::ttl). A tenth of that but at most five minutes, if not set.
     ///
     /// A use is the admission of a socket, an event whose handler takes the session or is
     /// [`active`](crate::socketio::active), and an HTTP request that resolves the session. Polls of
@@ -122,7 +122,8 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     }
 
     /// Does not extend the lifetime of sessions that are used: only
-    /// [`touch`](crate::Session::touch) does.
+    /// [`touch`](crate::Session::touch) does. Of this and
+    /// [`touch_on_activity`](Self::touch_on_activity), the last call counts.
     ///
     /// ```
     /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};

@@ -1,16 +1,16 @@
 //! Rejections in the log and in the application's hook.
 
+use tracing::field::display;
+
 use super::session_bridge::SessionBridge;
 use crate::{
     causes::Causes,
     extractor::OriginPolicy,
     handshake::{Handshake, Stage},
-    observe,
+    observe::{self, target},
     rejection::SessionRejection,
+    session::Session,
 };
-
-/// The target of all log lines about rejected clients.
-const TARGET: &str = "socketioxide_session::rejection";
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Logs a rejection, with what the client sees and the cause but no secret, and calls the hook.
@@ -39,6 +39,22 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// What was found for a request that needs no session. A client without one is admitted, and not
+    /// reported as a rejection; the caller reports the error.
+    pub(crate) fn or_anonymous(
+        &self,
+        found: Result<Session<T>, SessionRejection>,
+        handshake: &Handshake<'_>,
+    ) -> Result<Option<Session<T>>, SessionRejection> {
+        match found {
+            Err(rejection) if rejection.is_anonymous() => {
+                self.note_anonymous(&rejection, handshake);
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
     /// Logs that a client is admitted without a session. That is no rejection.
     pub(crate) fn note_anonymous(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
         let (code, session) = (rejection.code(), rejection.fingerprint());
@@ -47,13 +63,13 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             && self.inner.advised.is_new(&advice)
         {
             tracing::warn!(
-                target: TARGET,
+                target: target::REJECTION,
                 code,
                 advice,
                 "the session of a client of a foreign origin is withheld"
             );
         } else {
-            tracing::debug!(target: TARGET, code, session, "client without a session");
+            tracing::debug!(target: target::REJECTION, code, session, "client without a session");
         }
     }
 }
@@ -63,19 +79,29 @@ fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
     let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
     let (cause, session) = (cause.as_deref(), rejection.fingerprint());
     let namespace = handshake.namespace();
+    let advice = match rejection {
+        SessionRejection::Forbidden(_) => OriginPolicy::advice(handshake).map(display),
+        _ => None,
+    };
+    /// The level is a constant of each call.
+    macro_rules! log_at {
+        ($level:ident) => {
+            tracing::$level!(
+                target: target::REJECTION,
+                code,
+                reason,
+                cause,
+                session,
+                namespace,
+                advice,
+                "session rejected"
+            )
+        };
+    }
     match rejection {
-        SessionRejection::Forbidden(_) => {
-            let advice = OriginPolicy::advice(handshake).map(tracing::field::display);
-            tracing::warn!(target: TARGET, code, reason, cause, advice, namespace, "session rejected");
-        }
-        SessionRejection::StoreError(_) => {
-            tracing::error!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
-        }
-        SessionRejection::NoCookie | SessionRejection::NoToken => {
-            tracing::debug!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
-        }
-        _ => {
-            tracing::info!(target: TARGET, code, reason, cause, session, namespace, "session rejected");
-        }
+        SessionRejection::StoreError(_) => log_at!(error),
+        SessionRejection::Forbidden(_) => log_at!(warn),
+        SessionRejection::NoCookie | SessionRejection::NoToken => log_at!(debug),
+        _ => log_at!(info),
     }
 }

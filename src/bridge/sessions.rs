@@ -7,7 +7,7 @@ use crate::{
     extractor::Handshake,
     id::SessionId,
     live::{Attachment, Disconnect, LiveSocket, LoadError, Seat, UpdateError},
-    observe,
+    observe::{self, target},
     rejection::SessionRejection,
     session::Session,
     store::{StoreError, StoreErrorKind},
@@ -242,6 +242,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         let left = self.inner.live.shut_down(within).await;
         if left > 0 {
             tracing::error!(
+                target: target::STORE,
                 deletions = left,
                 "ended sessions are not deleted at shutdown"
             );

@@ -2,10 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// Time within which a second sign-in of the same user from the same session replaces the first.
 const WINDOW: Duration = Duration::from_secs(5);

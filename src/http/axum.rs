@@ -14,6 +14,7 @@ use crate::{
     bridge::SessionBridge,
     causes::Causes,
     live::UpdateError,
+    observe::target,
     rejection::SessionRejection,
     request::LayeredRequest,
     session::{MaybeSession, Session},
@@ -53,6 +54,7 @@ fn layered<T: Send + Sync + 'static>(
 ) -> Result<&Arc<LayeredRequest<T>>, RequestSessionError> {
     LayeredRequest::innermost(parts).ok_or_else(|| {
         tracing::error!(
+            target: target::SETUP,
             data = std::any::type_name::<T>(),
             "a handler takes a session, but its request did not pass through `SessionBridge::layer`"
         );
@@ -69,11 +71,7 @@ async fn session_of<T: Send + Sync + 'static>(
 async fn optional_session_of<T: Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<Option<Session<T>>, RequestSessionError> {
-    match session_of(parts).await {
-        Ok(session) => Ok(Some(session)),
-        Err(RequestSessionError::Rejected(rejection)) if rejection.is_anonymous() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(layered(parts)?.optional_session(parts).await?)
 }
 
 impl<S: Send + Sync, T: Send + Sync + 'static> FromRequestParts<S> for Session<T> {
@@ -165,5 +163,5 @@ impl IntoResponse for UpdateError {
 }
 
 fn log_unavailable(error: &(dyn Error + 'static)) {
-    tracing::error!(error = %Causes(error), "a handler answers 503");
+    tracing::error!(target: target::STORE, error = %Causes(error), "a handler answers 503");
 }

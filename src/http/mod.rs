@@ -47,4 +47,37 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
             None => self.resolve(&Handshake::from_parts(parts)).await,
         }
     }
+
+    /// As [`from_request`](Self::from_request), for a request that needs no session: `None` when the client
+    /// brings no credential, or one that is not valid or whose session is gone. That is no rejection.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use socketioxide_session::{SessionBridge, SessionRejection};
+    ///
+    /// async fn greeting(
+    ///     sessions: &SessionBridge<String>,
+    ///     parts: &Parts,
+    /// ) -> Result<String, SessionRejection> {
+    ///     let session = sessions.from_request_optional(parts).await?;
+    ///     Ok(session.map_or("Hello guest".into(), |name| format!("Hello {}", name.data())))
+    /// }
+    /// # let _ = greeting;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `FORBIDDEN` for a page of a foreign origin, and `STORE_ERROR`.
+    pub async fn from_request_optional(
+        &self,
+        parts: &Parts,
+    ) -> Result<Option<Session<T>>, SessionRejection> {
+        if let Some(request) = LayeredRequest::of(parts, self) {
+            return request.optional_session(parts).await;
+        }
+        let handshake = Handshake::from_parts(parts);
+        let found = self.find(&handshake).await;
+        self.or_anonymous(found, &handshake)
+            .inspect_err(|rejection| self.report(rejection, &handshake))
+    }
 }

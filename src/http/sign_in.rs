@@ -9,6 +9,7 @@ use crate::{
     extractor::{ForbiddenReason, Handshake},
     id::SessionId,
     live::{Disconnect, UpdateError},
+    observe::target,
     rejection::SessionRejection,
     request::LayeredRequest,
     session::Session,
@@ -144,6 +145,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         if let Err(error) = replaced.await {
             // The deletion itself is retried.
             tracing::warn!(
+                target: target::STORE,
                 session = old.fingerprint(),
                 error = %Causes(&error),
                 "a replaced session is not deleted yet"

@@ -9,7 +9,7 @@
 //!    than before takes effect at once, too.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -26,13 +26,15 @@ use super::{
     update::{extend, touch},
     update_error::UpdateError,
 };
-use crate::causes::Causes;
+use crate::{causes::Causes, observe::target, store::StoreErrorKind};
 
 /// Minimum gain of a touch that takes a session to its absolute end.
 const MIN_GAIN: Duration = Duration::from_secs(1);
 
 /// Difference between a lifetime and the same one in a store that counts milliseconds.
 const ROUNDING: Duration = Duration::from_millis(1);
+/// Minimum interval between two touches, however short the life is that a store leaves.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// Delay before a failed touch is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -81,6 +83,9 @@ pub(super) fn used<T>(core: &Core<T>, entry: &Arc<Entry<T>>, seen: &Arc<Snapshot
     let Some(touch) = core.config.touch_every else {
         return;
     };
+    if core.never_touches.load(Ordering::Relaxed) {
+        return;
+    }
     let now = Instant::now();
     let next_touch = entry.state().next_touch;
     if !touch.while_connected && next_touch.is_some_and(|next| now < next) {
@@ -118,14 +123,25 @@ pub(super) async fn touch_used<T: Send + Sync + 'static>(
     let Some(known) = entry.snapshot() else {
         return;
     };
-    if let Err(UpdateError::Store(error)) = keep_alive(core, entry, &known).await {
+    let Err(UpdateError::Store(error)) = keep_alive(core, entry, &known).await else {
+        return;
+    };
+    let session = entry.id.fingerprint();
+    if error.kind() != StoreErrorKind::Unsupported {
         tracing::warn!(
-            target: "socketioxide_session::store",
-            session = entry.id.fingerprint(),
+            target: target::STORE,
+            session,
             error = %Causes(&error),
             "a used session could not be kept alive; its next use tries again"
         );
         retry_soon(core, entry);
+    } else if !core.never_touches.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            target: target::STORE,
+            session,
+            error = %Causes(&error),
+            "the store does not touch, so used sessions are not kept alive"
+        );
     }
 }
 
@@ -153,7 +169,7 @@ async fn keep_alive<T: Send + Sync + 'static>(
         // Another node has touched it, or another program's lifetime counts: it is due earlier here than
         // after a touch. (Stores round.)
         Some(left) if left.saturating_add(ROUNDING) < ttl => {
-            entry.state().next_touch = Some(began + due.every.min(left / 10));
+            entry.state().next_touch = Some(began + due.every.min((left / 10).max(MIN_INTERVAL)));
             connected_until(core, entry, known);
         }
         Some(_) => {}
@@ -206,14 +222,14 @@ pub(super) async fn renew<T: Send + Sync + 'static>(
     entry: &Arc<Entry<T>>,
     known: Arc<Snapshot<T>>,
 ) -> Arc<Snapshot<T>> {
-    if !core.store.capabilities().touch {
+    if !core.store.capabilities().touch || core.never_touches.load(Ordering::Relaxed) {
         return known;
     }
     match touch(core, entry, &known, None).await {
         Ok(touched) => touched,
         Err(error) => {
             tracing::warn!(
-                target: "socketioxide_session::store",
+                target: target::STORE,
                 session = entry.id.fingerprint(),
                 error = %Causes(&error),
                 "the lifetime of a session could not be extended; its next touch does it"

@@ -11,6 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use super::touch_every::TouchEvery;
+use crate::observe::target;
 
 pub(crate) type VerifyError = Box<dyn Error + Send + Sync>;
 /// Whether a session with this data may go on.
@@ -79,7 +80,7 @@ impl<T> Config<T> {
 fn caught<R>(what: &str, call: impl FnOnce() -> R) -> Option<R> {
     let called = catch_unwind(AssertUnwindSafe(call));
     if called.is_err() {
-        tracing::error!("{what} panicked");
+        tracing::error!(target: target::CALLBACK, callback = what, "a callback panicked");
     }
     called.ok()
 }

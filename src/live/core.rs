@@ -55,6 +55,8 @@ pub(super) struct Core<T> {
     pub(super) worker_runs: AtomicBool,
     /// Number of touches and retried deletions that the worker is making.
     pub(super) writes: AtomicUsize,
+    /// The store refused a touch as unsupported.
+    pub(super) never_touches: AtomicBool,
     /// No new admissions.
     pub(super) shut_down: AtomicBool,
     pub(super) registry: Arc<Registry<Entry<T>>>,
@@ -80,6 +82,7 @@ impl<T> Core<T> {
             wake,
             worker_runs: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
+            never_touches: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
             registry: Registry::new(),
             live_sessions: Gauge::live_sessions(),

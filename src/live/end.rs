@@ -15,7 +15,7 @@ use super::{
 use crate::{
     causes::Causes,
     id::SessionId,
-    observe,
+    observe::{self, target},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -66,7 +66,7 @@ fn announce<T>(
     let reported = entry.state().reported;
     observe::ended(reason.as_str());
     tracing::debug!(
-        target: "socketioxide_session::end",
+        target: target::END,
         session = entry.id.fingerprint(),
         %reason,
         sockets = sockets.len(),
@@ -152,7 +152,11 @@ pub(super) async fn replace<T: Send + Sync + 'static>(
 ) -> Result<(), StoreError> {
     mark(core, &core.entry(id), EndReason::Rotated, when);
     if let Err(error) = core.store.mark_replaced(id).await {
-        tracing::debug!(error = %Causes(&error), "a replaced session could not be marked");
+        tracing::debug!(
+            target: target::STORE,
+            error = %Causes(&error),
+            "a replaced session could not be marked"
+        );
     }
     delete(core, id).await
 }
@@ -185,6 +189,7 @@ fn mark<T>(
     if !owed {
         let session = answering.id.fingerprint();
         tracing::error!(
+            target: target::STORE,
             session,
             "too many deletions are owed: this one is not retried"
         );
@@ -205,7 +210,7 @@ pub(super) async fn delete<T: Send + Sync + 'static>(
     match &deleted {
         Err(error) if error.kind() != StoreErrorKind::Unsupported => {
             tracing::warn!(
-                target: "socketioxide_session::store",
+                target: target::STORE,
                 session = id.fingerprint(),
                 error = %Causes(error),
                 "an ended session could not be deleted; the deletion will be retried"

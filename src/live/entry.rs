@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::{
@@ -11,7 +10,10 @@ use super::{
     snapshot::Snapshot,
     state::{Known, State},
 };
-use crate::id::SessionId;
+use crate::{
+    id::SessionId,
+    lock::{Mutex, MutexGuard},
+};
 
 pub(super) type EntryState<T> = State<T, Entry<T>>;
 

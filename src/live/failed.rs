@@ -5,11 +5,10 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::load_error::LoadError;
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// Time for which a failed lookup is answered without another load.
 const TTL: Duration = Duration::from_secs(1);

@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::FutureExt as _;
 
-use crate::store::{Change, Changes};
+use crate::{
+    observe::target,
+    store::{Change, Changes},
+};
 
 /// One stretch of time in which every change was reported, or in which none was. Another one begins
 /// each time when reports may have been lost.
@@ -86,7 +89,7 @@ impl Reports {
         };
         let next = AssertUnwindSafe(changes.next()).catch_unwind().await;
         let next = next.unwrap_or_else(|_| {
-            tracing::error!("the session store's feed of changes panicked");
+            tracing::error!(target: target::FEED, "the session store's feed of changes panicked");
             None
         });
         if next.is_none() {

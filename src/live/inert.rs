@@ -5,10 +5,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// The ids whose sockets are inert because the store called them replaced.
 #[derive(Default)]

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     causes::Causes,
     deadline::within,
-    observe::Stopwatch,
+    observe::{Stopwatch, target},
     store::{Record, StoreError, StoreErrorKind},
 };
 
@@ -223,7 +223,7 @@ fn log_unreadable<T>(core: &Arc<Core<T>>, entry: &Entry<T>, error: &LoadError) {
         && core.unreadable.allows(&entry.id)
     {
         tracing::error!(
-            target: "socketioxide_session::store",
+            target: target::STORE,
             session = entry.id.fingerprint(),
             error = %Causes(error),
             "the stored session can't be decoded"
@@ -353,7 +353,7 @@ pub(super) async fn check<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: 
     };
     if let Err(LoadError::Store(error)) = load(core, entry, after, None).await {
         tracing::warn!(
-            target: "socketioxide_session::store",
+            target: target::STORE,
             session = entry.id.fingerprint(),
             error = %Causes(&error),
             "a live session could not be checked"

@@ -30,6 +30,8 @@
 //! `retire`, which takes them out of their rooms and disconnects each one.
 
 mod activity;
+#[cfg(test)]
+mod activity_tests;
 mod attachment;
 #[cfg(test)]
 mod callback_tests;

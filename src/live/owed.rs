@@ -17,11 +17,10 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::entry::Entry;
-use crate::{id::SessionId, observe::Gauge};
+use crate::{id::SessionId, lock::Mutex, observe::Gauge};
 
 /// Delay before the first retry of a deletion.
 const FIRST_DELAY: Duration = Duration::from_millis(200);

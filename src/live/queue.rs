@@ -2,10 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use parking_lot::Mutex;
-
 use super::entry::Entry;
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// A store call that the worker has to make.
 pub(super) enum Job<T> {

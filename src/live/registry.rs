@@ -6,9 +6,8 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use parking_lot::Mutex;
 
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// A map from ids to entries, which an entry leaves when it is dropped.
 ///

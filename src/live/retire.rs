@@ -8,7 +8,6 @@
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
@@ -18,7 +17,8 @@ use super::{
 use crate::{
     blocking::Blocking,
     deadline::within,
-    observe::{self, Stopwatch},
+    lock::Mutex,
+    observe::{self, Stopwatch, target},
 };
 
 /// Maximum number of calls of disconnect handlers and end hooks at the same time.
@@ -146,7 +146,10 @@ impl Retiring {
             .ok()
             .or_else(|| self.runtime.lock().clone());
         let Some(runtime) = runtime else {
-            tracing::error!("sockets of an ended session can't be disconnected without a runtime");
+            tracing::error!(
+                target: target::END,
+                "sockets of an ended session can't be disconnected without a runtime"
+            );
             return;
         };
         match when {

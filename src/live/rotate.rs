@@ -14,7 +14,7 @@ use super::{
     turn::Write,
     update_error::UpdateError,
 };
-use crate::{causes::Causes, id::SessionId, store::Revision};
+use crate::{causes::Causes, id::SessionId, observe::target, store::Revision};
 
 /// Gives the session the id `new`, and ends its sockets at the given time. Returns the new entry.
 pub(super) async fn rotate<T: Send + Sync + 'static>(
@@ -27,7 +27,11 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     let _writer = entry.writers.lock().await;
     // Other nodes find the mark when they miss the old id. Without it they see a logout.
     if let Err(error) = core.store.mark_replaced(&entry.id).await {
-        tracing::debug!(error = %Causes(&error), "a rotation could not be marked");
+        tracing::debug!(
+            target: target::STORE,
+            error = %Causes(&error),
+            "a rotation could not be marked"
+        );
     }
     let next = core.entry(new);
     let write = Write::begin(core, entry).await;

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     id::SessionId,
+    observe::target,
     store::{Created, GuardedStore, StoreError, StoreErrorKind},
 };
 
@@ -218,7 +219,10 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         if self.0.store.capabilities().delete {
             return Ok(());
         }
-        tracing::error!("a session can't be ended: its store does not delete");
+        tracing::error!(
+            target: target::STORE,
+            "a session can't be ended: its store does not delete"
+        );
         Err(StoreErrorKind::Unsupported.into())
     }
 

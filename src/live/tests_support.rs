@@ -53,6 +53,20 @@ pub(super) struct SlowStore {
     is_down: AtomicBool,
     loads: AtomicUsize,
     touches: AtomicUsize,
+    touch: Mutex<TouchAnswer>,
+}
+
+/// What a touch by activity does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum TouchAnswer {
+    /// Extends the lifetime to what is asked for.
+    #[default]
+    Extends,
+    /// Extends it to this at most, as another program says.
+    Caps(Duration),
+    /// Nothing, and it returns what is left.
+    Nothing,
+    Fails(StoreErrorKind),
 }
 
 impl SlowStore {
@@ -65,6 +79,7 @@ impl SlowStore {
             is_down: AtomicBool::new(false),
             loads: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
+            touch: Mutex::default(),
         })
     }
 
@@ -82,6 +97,10 @@ impl SlowStore {
 
     pub(super) fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_touch(&self, answer: TouchAnswer) {
+        *self.touch.lock() = answer;
     }
 
     pub(super) fn touches(&self) -> usize {
@@ -157,6 +176,29 @@ impl SessionStore for SlowStore {
     async fn touch(&self, id: &SessionId, data: &u32, ttl: Duration) -> Result<bool, StoreError> {
         self.touches.fetch_add(1, Ordering::SeqCst);
         self.memory.touch(id, data, ttl).await
+    }
+
+    async fn keep_alive(
+        &self,
+        id: &SessionId,
+        data: &u32,
+        ttl: Duration,
+        interval: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        self.touches.fetch_add(1, Ordering::SeqCst);
+        let answer = *self.touch.lock();
+        match answer {
+            TouchAnswer::Extends => self.memory.keep_alive(id, data, ttl, interval).await,
+            TouchAnswer::Caps(cap) => {
+                let ttl = ttl.min(cap);
+                self.memory.keep_alive(id, data, ttl, Duration::ZERO).await
+            }
+            TouchAnswer::Nothing => {
+                let record = self.memory.load(id).await?;
+                Ok(record.map(|record| record.ttl.unwrap_or(Duration::MAX)))
+            }
+            TouchAnswer::Fails(kind) => Err(kind.into()),
+        }
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {

@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Maximum number of remembered sessions. While it is reached, no further session is logged.

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
+
+use crate::lock::Mutex;
 
 /// A timer of an entry; the number tells timers of the same time apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,7 +25,11 @@ use super::{
     queue::{Job, Lane},
     state::Queued,
 };
-use crate::{id::SessionId, observe, store::Change};
+use crate::{
+    id::SessionId,
+    observe::{self, target},
+    store::Change,
+};
 
 /// Maximum number of concurrent store calls made by the worker.
 const MAX_CALLS: usize = 32;
@@ -112,7 +116,10 @@ impl<T: Send + Sync + 'static> Worker<T> {
         let now = Instant::now();
         self.drain_reports();
         if self.clock.has_jumped() {
-            tracing::info!("the wall clock has jumped: all live sessions are loaded again");
+            tracing::info!(
+                target: target::STORE,
+                "the wall clock has jumped: all live sessions are loaded again"
+            );
             // The deadlines of all entries are late by the jump, also of those that are not watched.
             core.feed.begin(core.feed.epoch().reports());
             check_all(core, Queued::Routine);
@@ -209,7 +216,7 @@ fn feed_broke<T>(core: &Core<T>) {
     if core.feed.begin(false).reports() {
         observe::feed_lost();
         tracing::warn!(
-            target: "socketioxide_session::feed",
+            target: target::FEED,
             "the session store can't report changes now"
         );
     }
@@ -222,7 +229,7 @@ fn feed_is_back<T>(core: &Core<T>) {
     let sessions = check_all(core, Queued::Routine);
     if was_down {
         tracing::info!(
-            target: "socketioxide_session::feed",
+            target: target::FEED,
             sessions,
             "the session store reports changes"
         );
@@ -273,7 +280,7 @@ fn start<T: Send + Sync + 'static>(
 
 fn log_panic(done: &Result<(), JoinError>) {
     if done.is_err() {
-        tracing::error!("a check of a session panicked");
+        tracing::error!(target: target::CALLBACK, "a check of a session panicked");
     }
 }
 

@@ -21,14 +21,14 @@ macro_rules! gauges {
         #[allow(clippy::cast_precision_loss, reason = "these numbers are far below 2^52")]
         fn increment(which: Which, by: usize) {
             match which {
-                $(Which::$which => emit!(gauge, $name, [], increment(by as f64)),)*
+                $(Which::$which => emit!(gauge, $name, increment(by as f64)),)*
             }
         }
 
         #[allow(clippy::cast_precision_loss, reason = "these numbers are far below 2^52")]
         fn decrement(which: Which, by: usize) {
             match which {
-                $(Which::$which => emit!(gauge, $name, [], decrement(by as f64)),)*
+                $(Which::$which => emit!(gauge, $name, decrement(by as f64)),)*
             }
         }
     };

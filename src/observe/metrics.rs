@@ -2,13 +2,24 @@
 
 use super::stopwatch::Stopwatch;
 
-/// Emits one metric, or nothing without the feature `metrics`.
+/// Emits one metric, or nothing without the feature `metrics`. Each label is a variable of its name. The
+/// recorder runs when this thread holds no lock of the crate.
 macro_rules! emit {
-    ($kind:ident, $name:literal, [$($label:literal => $value:expr),*], $method:ident($amount:expr)) => {{
+    (gauge, $name:literal, $method:ident($by:expr)) => {{
+        let by = $by;
         #[cfg(feature = "metrics")]
-        ::metrics::$kind!($name $(, $label => $value)*).$method($amount);
+        crate::lock::change_unlocked(|by| ::metrics::gauge!($name).$method(by), by);
         #[cfg(not(feature = "metrics"))]
-        let _ = ($(&$value,)* &$amount);
+        let _ = by;
+    }};
+    ($kind:ident, $name:literal, [$($label:ident),*], $method:ident($amount:expr)) => {{
+        let amount = $amount;
+        #[cfg(feature = "metrics")]
+        crate::lock::unlocked(move || {
+            ::metrics::$kind!($name $(, stringify!($label) => $label)*).$method(amount);
+        });
+        #[cfg(not(feature = "metrics"))]
+        let _ = ($($label,)* amount);
     }};
 }
 
@@ -16,7 +27,12 @@ pub(super) use emit;
 
 /// A connect middleware let a client in: with a session, or `anonymous`.
 pub(crate) fn admitted(kind: &'static str, began: Stopwatch) {
-    emit!(counter, "socketio_session_admissions_total", ["kind" => kind], increment(1));
+    emit!(
+        counter,
+        "socketio_session_admissions_total",
+        [kind],
+        increment(1)
+    );
     admission_took(kind, began);
 }
 
@@ -30,7 +46,7 @@ fn admission_took(outcome: &'static str, began: Stopwatch) {
         emit!(
             histogram,
             "socketio_session_admission_seconds",
-            ["outcome" => outcome],
+            [outcome],
             record(seconds)
         );
     }
@@ -41,14 +57,19 @@ pub(crate) fn rejected(code: &'static str, reason: &'static str) {
     emit!(
         counter,
         "socketio_session_rejections_total",
-        ["code" => code, "reason" => reason],
+        [code, reason],
         increment(1)
     );
 }
 
 /// A session ended on this node.
 pub(crate) fn ended(reason: &'static str) {
-    emit!(counter, "socketio_session_ends_total", ["reason" => reason], increment(1));
+    emit!(
+        counter,
+        "socketio_session_ends_total",
+        [reason],
+        increment(1)
+    );
 }
 
 /// Another writer was faster than a save.
@@ -77,7 +98,7 @@ pub(crate) fn disconnected(reason: &'static str, reported: Stopwatch) {
         emit!(
             histogram,
             "socketio_session_report_to_disconnect_seconds",
-            ["reason" => reason],
+            [reason],
             record(seconds)
         );
     }

@@ -6,6 +6,9 @@
 //! 3. Labels are `&'static str` from closed sets. What clients choose (namespaces, origins) is never
 //!    a label.
 //! 4. An admission makes at most eight emissions.
+//! 5. The recorder is called while its thread holds no lock of the crate, see [`lock`](crate::lock). So
+//!    one that blocks delays the client that it was called for and no other, and one that asks a bridge
+//!    for its numbers gets them.
 //!
 //! The names are part of the public interface, see [`docs::operation`](crate::docs::operation).
 
@@ -14,6 +17,7 @@ mod metrics;
 mod span;
 mod stopwatch;
 mod store_call;
+pub(crate) mod target;
 
 pub(crate) use gauge::Gauge;
 pub(crate) use metrics::{

@@ -2,20 +2,22 @@
 
 use tracing::{Span, field::Empty};
 
-const TARGET: &str = "socketioxide_session::admission";
+use super::target;
+
 const NAME: &str = "admission";
 
 /// The span around the admission of a socket to a namespace.
 pub(crate) fn admission_span(namespace: &str) -> Span {
-    tracing::debug_span!(target: TARGET, NAME, namespace, session = Empty)
+    tracing::debug_span!(target: target::ADMISSION, NAME, namespace, session = Empty)
 }
 
 /// The client that is being admitted has an authentic id. Its fingerprint is computed only if the
 /// span of the admission is enabled.
 pub(crate) fn identified(fingerprint: impl FnOnce() -> String) {
     let span = Span::current();
-    let is_ours =
-        |metadata: &tracing::Metadata<'_>| metadata.name() == NAME && metadata.target() == TARGET;
+    let is_ours = |metadata: &tracing::Metadata<'_>| {
+        metadata.name() == NAME && metadata.target() == target::ADMISSION
+    };
     if span.metadata().is_some_and(is_ours) {
         span.record("session", fingerprint());
     }

@@ -25,17 +25,18 @@ impl StoreCall {
 
 impl Drop for StoreCall {
     fn drop(&mut self) {
+        let (call, outcome) = (self.call, self.outcome);
         emit!(
             counter,
             "socketio_session_store_calls_total",
-            ["call" => self.call, "outcome" => self.outcome],
+            [call, outcome],
             increment(1)
         );
         if let Some(seconds) = self.began.seconds() {
             emit!(
                 histogram,
                 "socketio_session_store_call_seconds",
-                ["call" => self.call],
+                [call],
                 record(seconds)
             );
         }

@@ -2,8 +2,9 @@
 
 use std::{future::Future, mem};
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::lock::Mutex;
 
 /// Whether the answer to one request has ended: its body was sent completely or dropped.
 ///

@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::request::Parts;
@@ -26,6 +29,8 @@ pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
     outer: Option<Arc<Self>>,
     /// Boxed, because most requests of transports never have one.
     session: OnceLock<Box<Resolved<T>>>,
+    /// The rejection of this request was reported.
+    reported: AtomicBool,
     taken_for: TakenFor,
     /// Boxed, because most layers refresh no cookie.
     pub(super) refreshing: Option<Box<Refreshing<T>>>,
@@ -57,6 +62,7 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
             bridge,
             outer: Self::innermost(parts).cloned(),
             session: OnceLock::new(),
+            reported: AtomicBool::new(false),
             taken_for,
             refreshing: refresh.map(|refresh| Box::new(Refreshing::new(refresh))),
             answer: Answer::default(),
@@ -88,13 +94,38 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
         &self.bridge
     }
 
+    /// The session of the request, for a handler that needs one.
     pub(crate) async fn session(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
-        let resolve = async || {
-            let resolved = self.bridge.resolve(&Handshake::from_parts(parts)).await;
-            resolved.inspect(|session| self.resolved(parts, session))
+        let found = self.find(parts).await;
+        found.inspect_err(|rejection| self.report(rejection, parts))
+    }
+
+    /// The session of the request, for a handler that a client without one may call.
+    pub(crate) async fn optional_session(
+        &self,
+        parts: &Parts,
+    ) -> Result<Option<Session<T>>, SessionRejection> {
+        let found = self.find(parts).await;
+        let found = self
+            .bridge
+            .or_anonymous(found, &Handshake::from_parts(parts));
+        found.inspect_err(|rejection| self.report(rejection, parts))
+    }
+
+    async fn find(&self, parts: &Parts) -> Result<Session<T>, SessionRejection> {
+        let find = async || {
+            let found = self.bridge.find(&Handshake::from_parts(parts)).await;
+            found.inspect(|session| self.resolved(parts, session))
         };
         let session = self.session.get_or_init(Box::default);
-        session.get_or_init(resolve).await.clone()
+        session.get_or_init(find).await.clone()
+    }
+
+    /// Reports the rejection of the request, once however many extractors it fails.
+    fn report(&self, rejection: &SessionRejection, parts: &Parts) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
+            self.bridge.report(rejection, &Handshake::from_parts(parts));
+        }
     }
 
     /// The request resolved this session.

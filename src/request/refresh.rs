@@ -8,12 +8,12 @@ use std::{
 };
 
 use http::{HeaderValue, request::Parts};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
     extractor::{Handshake, SessionCookie},
     id::SessionId,
+    lock::Mutex,
     session::Session,
 };
 

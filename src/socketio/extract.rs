@@ -12,6 +12,7 @@ use socketioxide_core::Value;
 use super::attached::Attached;
 use crate::{
     live::Attachment,
+    observe::target,
     session::{MaybeSession, Session},
 };
 
@@ -64,6 +65,7 @@ fn attached<A: Adapter, T: Send + Sync + 'static>(
         Some(Attached::Released) => Err(SocketSessionError::Ended),
         None => {
             tracing::error!(
+                target: target::SETUP,
                 data = type_name::<T>(),
                 namespace = socket.ns(),
                 "a handler takes a session, but no session middleware of its namespace ran before it: of \
@@ -162,6 +164,7 @@ impl<A: Adapter, T: Send + Sync + 'static> FromMessageParts<A> for Session<T> {
     ) -> Result<Self, Self::Error> {
         live_session(socket)?.ok_or_else(|| {
             tracing::debug!(
+                target: target::REJECTION,
                 namespace = socket.ns(),
                 "an event was dropped: its handler takes `Session`, and its socket has none"
             );

@@ -29,7 +29,7 @@ use crate::{
     bridge::SessionBridge,
     handshake::{AuthPayload, Handshake},
     live::{Attachment, EndReason},
-    observe::{self, Stopwatch},
+    observe::{self, Stopwatch, target},
     rejection::SessionRejection,
     request::LayeredRequest,
 };
@@ -264,6 +264,7 @@ fn warn_of_two_bridges(namespace: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
+            target: target::SETUP,
             namespace,
             "a namespace has the middlewares of two session bridges for one type: its handlers get the \
              session of the one that runs last, and the end of either session disconnects the socket"

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     deadline::within,
     id::SessionId,
-    observe::{self, StoreCall},
+    observe::{self, StoreCall, target},
 };
 
 /// Calls a user's store so that each call ends within the timeout, and a panic is an error.
@@ -149,7 +149,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
     pub(crate) fn changes(&self) -> Option<Changes> {
         let changes = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.changes()));
         changes.unwrap_or_else(|_| {
-            tracing::error!("the session store panicked in `changes`");
+            tracing::error!(target: target::STORE, "the session store panicked in `changes`");
             None
         })
     }

@@ -4,12 +4,12 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream;
-use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{call::Call, fault::Fault};
 use crate::{
     id::SessionId,
+    lock::Mutex,
     store::{
         Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved,
         SessionStore, StoreError,

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::{lock::Mutex, observe::target};
 
 /// Minimum time between two warnings about the same behaviour of clients.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
@@ -27,6 +28,7 @@ impl Advice {
     pub(crate) fn without_layer(&self) {
         if self.without_layer.first() {
             tracing::warn!(
+                target: target::SETUP,
                 "a Socket.IO transport did not pass through `SessionBridge::layer`, so its `sid` is \
                  not bound to its session: add the layer outside of the one of Socket.IO"
             );
@@ -37,6 +39,7 @@ impl Advice {
     pub(crate) fn not_taken(&self, path_at_socket_io: &str) {
         if self.not_taken.first() {
             tracing::warn!(
+                target: target::SETUP,
                 path_at_socket_io,
                 "a Socket.IO transport passed through `SessionBridge::layer`, which did not take its \
                  request for one of Socket.IO, so neither `reject_unauthenticated` nor the binding of \
@@ -50,6 +53,7 @@ impl Advice {
     pub(super) fn hidden_sid(&self) {
         if self.hidden_sid.first() {
             tracing::warn!(
+                target: target::SETUP,
                 "something between `SessionBridge::layer` and Socket.IO changes the answer that opens a \
                  polling transport, so that its `sid` can't be read: until the first connect, every \
                  request with the `sid` can act for the client; move what changes answers outside of \
@@ -62,6 +66,7 @@ impl Advice {
     pub(super) fn contested_sid(&self) {
         if self.contested_sid.is_due() {
             tracing::warn!(
+                target: target::SETUP,
                 "a request got an answer that looks as if it had opened the polling transport of another \
                  client; the transport belongs to the request that opened it: look for a handler that \
                  answers with text of the request"
@@ -73,6 +78,7 @@ impl Advice {
     pub(super) fn no_credential(&self) {
         if self.no_credential.is_due() {
             tracing::warn!(
+                target: target::SETUP,
                 "a polling client opened its transport with a session and sent a later request without \
                  any credential, so the request was refused: some libraries (the synchronous Python \
                  client among them) send a `Cookie` header with the first request only; give the client \

@@ -2,13 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use parking_lot::Mutex;
-
 use super::{
     advice::Advice,
     table::{Held, Table},
 };
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// The polling transports of a bridge, and which sessions may act for them. Cheap to clone.
 #[derive(Clone, Default)]

@@ -12,10 +12,12 @@ use socketioxide_session::{
     bridge::{BridgeConfigError, SessionBridgeBuilder},
     socketio::active,
     store::StoreErrorKind,
-    testing::{Call, Fault, Faults, FaultyStore, HandshakeBuilder},
+    testing::{Call, Fault, Faults, FaultyStore, HandshakeBuilder, SampleData},
 };
 
 use crate::support::{
+    polling::Polling,
+    read_only::ReadOnly,
     server::{Server, Setup, User},
     until,
 };
@@ -130,6 +132,13 @@ async fn an_update_that_changes_the_lifetime_touches_at_once() {
     // A shorter answer does not shorten a session that exists, until it is signed in again.
     let shorter = longer.update(|visitor| visitor.minutes = 5).await.unwrap();
     assert_expires_in(&shorter, MINUTE * 60);
+    let parts = HandshakeBuilder::request("/login").session_cookie(&app.cookie, shorter.id());
+    let visitor = Visitor {
+        minutes: 5,
+        latest: None,
+    };
+    let signed_in = app.sessions.sign_in(&parts.into_parts(), visitor).await;
+    assert_expires_in(&signed_in.unwrap(), MINUTE * 5);
     // A rotation evaluates it, too.
     let session = app.visitor(10).await;
     tokio::time::sleep(MINUTE * 4).await;
@@ -309,10 +318,26 @@ async fn events_count_where_their_handler_is_wrapped() {
     assert_eq!(tab.ask("/events", "quiet").await, r#"["quiet"]"#);
     assert_eq!(tab.ask("/events", "other").await, r#"["other"]"#);
     assert_eq!(server.faults.calls(Call::Touch), 0);
+    // Nor do polls.
+    let pair = server.pair(&ann);
+    let fields: [(&str, &[u8]); 1] = [("cookie", pair.as_bytes())];
+    let mut polling = Polling::open(server.http().await, "", &fields).await;
+    polling.post("40/guests,").await;
+    polling.packet_of("42/guests").await;
+    until("its admission is a use", || {
+        server.faults.calls(Call::Touch) == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    for _ in 0..5 {
+        polling.post(r#"42/guests,1["quiet"]"#).await;
+        polling.packet_of("43/guests").await;
+    }
+    assert_eq!(server.faults.calls(Call::Touch), 1);
     for _ in 0..5 {
         assert_eq!(tab.ask("/events", "active").await, r#"["active"]"#);
     }
-    until("it is touched", || server.faults.calls(Call::Touch) >= 1).await;
+    until("it is touched", || server.faults.calls(Call::Touch) >= 2).await;
     // An anonymous socket has nothing to keep alive, and its events are handled.
     let mut guest = server.client(&[]).await;
     guest.connect("/guests").await;
@@ -381,27 +406,39 @@ fn settings_that_contradict_each_other_are_named() {
     let keys = Keyring::new(SecretKey::generate().unwrap());
     let cookie = SignedCookie::new("sid", &keys).unwrap();
     let builder = || SessionBridge::builder(cookie.clone(), Arc::new(MemoryStore::<u32>::new()));
+    let read_only =
+        || SessionBridge::builder(cookie.clone(), ReadOnly(MemoryStore::<SampleData>::new()));
     let error = |builder: SessionBridgeBuilder<u32>| builder.build().unwrap_err();
     let hour = MINUTE * 60;
-    assert_eq!(
-        error(builder().touch_while_connected().no_touch_on_activity()),
-        BridgeConfigError::Conflict {
-            one: "touch_while_connected",
-            other: "no_touch_on_activity"
-        }
-    );
-    assert_eq!(
-        error(builder().ttl(hour).ttl_of(|_| MINUTE)).to_string(),
-        "`ttl` and `ttl_of` can't both be set"
-    );
-    assert_eq!(
-        error(builder().ttl(MINUTE).touch_on_activity(hour)).to_string(),
-        "`touch_on_activity` is longer than `ttl`"
-    );
-    assert_eq!(
-        error(builder().revalidate_every(hour).max_stale(MINUTE)).to_string(),
-        "`revalidate_every` is longer than `max_stale`"
-    );
+    let century = hour * 24 * 365 * 100;
+    for (builder, message) in [
+        (
+            builder().touch_while_connected().no_touch_on_activity(),
+            "`touch_while_connected` and `no_touch_on_activity` can't both be set",
+        ),
+        (
+            builder().ttl(hour).ttl_of(|_| MINUTE),
+            "`ttl` and `ttl_of` can't both be set",
+        ),
+        (
+            builder().ttl(MINUTE).touch_on_activity(hour),
+            "`touch_on_activity` is too long for `ttl`",
+        ),
+        (
+            builder().touch_on_activity(hour).ttl(hour),
+            "`touch_on_activity` is too long for `ttl`",
+        ),
+        (
+            builder().revalidate_every(hour).max_stale(MINUTE),
+            "`revalidate_every` is too long for `max_stale`",
+        ),
+        (
+            builder().ttl(century + MINUTE),
+            "`ttl` is longer than a hundred years",
+        ),
+    ] {
+        assert_eq!(error(builder).to_string(), message);
+    }
     for (setting, builder) in [
         ("ttl", builder().ttl(Duration::ZERO)),
         (
@@ -427,7 +464,20 @@ fn settings_that_contradict_each_other_are_named() {
         builder()
             .ttl(Duration::from_secs(5))
             .touch_while_connected(),
+        builder().revalidate_every(hour).max_stale(hour),
+        // The last of the two calls counts.
+        builder().touch_on_activity(MINUTE).no_touch_on_activity(),
     ] {
+        assert!(builder.build().is_ok());
+    }
+    for (builder, setting) in [
+        (read_only().touch_on_activity(MINUTE), "touch_on_activity"),
+        (read_only().touch_while_connected(), "touch_while_connected"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error, BridgeConfigError::NoTouch { setting });
+    }
+    for builder in [read_only(), read_only().ttl(hour).no_touch_on_activity()] {
         assert!(builder.build().is_ok());
     }
 }

@@ -16,7 +16,7 @@ use socketioxide_session::{
 };
 use tower::ServiceExt as _;
 
-use crate::support::log::OwnLog;
+use crate::support::{log::OwnLog, until};
 
 struct App {
     sessions: SessionBridge<String>,
@@ -142,6 +142,59 @@ async fn no_session_is_none_and_a_failure_is_not() {
         .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
     let (status, body, _) = app.ask(optional(), Some(&id)).await;
     assert_eq!((status, &*body), (503, r#"{"error":"STORE_ERROR"}"#));
+}
+
+type Outcome = Result<Session<String>, RequestSessionError>;
+
+/// A bridge that counts the rejections that its hook gets.
+fn counting(app: &App) -> (SessionBridge<String>, Arc<AtomicUsize>) {
+    let rejections = Arc::<AtomicUsize>::default();
+    let count = rejections.clone();
+    let builder = SessionBridge::builder(app.cookie.clone(), MemoryStore::<String>::new());
+    let sessions = builder.on_rejection(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    (sessions.build().unwrap(), rejections)
+}
+
+#[tokio::test]
+async fn a_visitor_who_is_let_in_without_a_session_is_no_rejection() {
+    let log = OwnLog::begin();
+    let app = App::new();
+    let (sessions, rejections) = counting(&app);
+    let unknown = SessionId::generate().unwrap();
+    for id in [None, Some(&unknown)] {
+        for handler in [
+            get(async |_: MaybeSession<String>| "in"),
+            get(async |_: Option<Session<String>>| "in"),
+            get(async |_: MaybeSession<String>, _: Option<Session<String>>| "in"),
+        ] {
+            let (status, body, _) = app.ask(router(&sessions, handler), id).await;
+            assert_eq!((status, &*body), (200, "in"));
+        }
+    }
+    assert_eq!(log.count("session rejected"), 0, "{}", log.text());
+    assert_eq!(log.count("client without a session"), 8);
+    for id in [None, Some(&unknown)] {
+        let request = HandshakeBuilder::request("/");
+        let request = match id {
+            Some(id) => request.session_cookie(&app.cookie, id),
+            None => request,
+        };
+        let found = sessions.from_request_optional(&request.into_parts()).await;
+        assert!(found.unwrap().is_none());
+    }
+    assert_eq!(log.count("session rejected"), 0, "{}", log.text());
+    // One that is turned away is a rejection, and one only.
+    for handler in [
+        get(async |_: MaybeSession<String>, _: Session<String>| "never"),
+        get(async |_: Outcome, _: Session<String>| "never"),
+    ] {
+        let before = log.count("session rejected");
+        let (status, ..) = app.ask(router(&sessions, handler), None).await;
+        assert_eq!((status, log.count("session rejected")), (401, before + 1));
+    }
+    until("the hook ran", || rejections.load(Ordering::SeqCst) == 2).await;
 }
 
 #[tokio::test]

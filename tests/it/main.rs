@@ -19,6 +19,7 @@ mod imports;
 #[cfg(feature = "tower-sessions-0-14")]
 mod interop_tower_sessions;
 mod live;
+mod log_lines;
 mod logged_in_socket;
 mod mounting;
 mod operation;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use socketioxide_session::{
     store::StoreErrorKind,
-    testing::{Call, Fault},
+    testing::{Call, Fault, HandshakeBuilder},
 };
 
 use crate::support::{
     log::{OwnLog, with_spans},
-    server::{Server, Setup},
+    polling::Polling,
+    server::{Server, Setup, User},
     soon, until,
 };
 
@@ -67,6 +68,91 @@ async fn a_span_that_is_off_records_nothing_in_the_span_around() {
     tab.connect("/").await;
     drop(entered);
     assert!(!log.text().contains(&ann.id().fingerprint()));
+}
+
+#[tokio::test]
+async fn a_whole_visit_leaves_no_secret_in_the_log() {
+    let log = OwnLog::begin();
+    let _spans = with_spans(&log, "socketioxide_session=trace");
+    let setup = Setup::new().say_why().bridge(|bridge| {
+        bridge
+            .ttl(Duration::from_hours(1))
+            .touch_on_activity(Duration::from_millis(1))
+    });
+    let server = setup.start().await;
+    let user = User {
+        name: "a-name-in-the-data".into(),
+        visits: 0,
+    };
+    let mut secrets = vec![user.name.clone()];
+    // A sign-in that ends another session, a visit by cookie and by token, over both transports.
+    let old = server.login("Old").await;
+    let parts = HandshakeBuilder::request("/login").session_cookie(&server.cookie, old.id());
+    let ann = server.sessions.sign_in(&parts.into_parts(), user).await;
+    let ann = ann.unwrap();
+    let token = server.token.issue(ann.id()).unwrap();
+    let pair = server.pair(&ann);
+    let mut tab = server.connected(&ann).await;
+    tab.connect("/lobby").await;
+    assert_eq!(tab.ask("/", "visit").await, "[1]");
+    let mut by_token = server.client(&[]).await;
+    let auth = format!(r#"{{"token":"{token}"}}"#);
+    by_token.connect_with("/", &auth).await;
+    let fields: [(&str, &[u8]); 1] = [("cookie", pair.as_bytes())];
+    let query = format!("&token={token}");
+    let mut polling = Polling::open(server.http().await, &query, &fields).await;
+    polling.post("40").await;
+    polling.packet_of("42").await;
+    // A store that fails, credentials that are no good, a page of another origin.
+    server
+        .faults
+        .on_all(Fault::Error(StoreErrorKind::Unavailable));
+    assert!(ann.reload().await.is_err());
+    server.faults.clear();
+    let forged = format!("{pair}x");
+    for headers in [
+        vec![("cookie", &*forged)],
+        vec![("cookie", &*pair), ("origin", "https://evil.example")],
+    ] {
+        server.client(&headers).await.refused("/", "").await;
+    }
+    let bad = format!(r#"{{"token":"{token}x"}}"#);
+    server.client(&[]).await.refused("/", &bad).await;
+    // A rotation, a sign-out whose deletion fails at first, and a last attempt.
+    let rotated = server.sessions.rotate(&ann).await.unwrap();
+    server
+        .faults
+        .on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
+    let parts = HandshakeBuilder::request("/logout").session_cookie(&server.cookie, rotated.id());
+    let signed_out = server.sessions.sign_out(&parts.into_parts()).await;
+    assert!(signed_out.is_err());
+    server.faults.clear();
+    until("it is deleted", || server.sessions.pending_deletions() == 0).await;
+    let mut late = server.client(&[("cookie", &server.pair(&rotated))]).await;
+    assert_eq!(late.refused("/", "").await, r#"44{"message":"NO_SESSION"}"#);
+
+    for session in [&old, &ann, &rotated] {
+        secrets.push(session.id().expose().to_owned());
+        secrets.push(server.pair(session));
+        // As a browser sends it, and as the server decodes it.
+        let issued = server.cookie.issue(session.id());
+        secrets.push(issued.value().to_owned());
+    }
+    secrets.extend([
+        token,
+        tab.sid.clone(),
+        by_token.sid.clone(),
+        polling.sid.clone(),
+    ]);
+    let text = log.text();
+    assert!(text.contains(&ann.id().fingerprint()), "{text}");
+    for target in ["admission", "rejection", "end", "store"] {
+        let target = format!("socketioxide_session::{target}: ");
+        assert!(text.contains(&target), "{target} in {text}");
+    }
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} in {text}");
+    }
 }
 
 // --- Shutdown -----------------------------------------------------------------------------------

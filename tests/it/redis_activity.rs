@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use socketioxide_session::{RedisStore, SessionStore as _, testing::Call};
+use socketioxide_session::{
+    RedisStore, SessionStore as _, interop::express::ExpressRecords, testing::Call,
+};
 
 use crate::support::{
     redis::{HOUR, Redis, ann, created, key},
@@ -12,13 +14,26 @@ use crate::support::{
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
-async fn node(redis: &Redis) -> Server {
-    let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
+async fn node(redis: &Redis, records: Option<ExpressRecords>) -> Server {
+    node_with(redis, records, INTERVAL).await
+}
+
+/// A node whose sessions live for an hour, in records of this crate or of Express.
+async fn node_with(redis: &Redis, records: Option<ExpressRecords>, interval: Duration) -> Server {
+    let store = RedisStore::<User>::builder(&redis.url()).unwrap();
+    let store = match records {
+        None => store.connect().await.unwrap(),
+        Some(records) => store.records(records).connect().await.unwrap(),
+    };
     let setup = Setup::new().store(store);
     setup
-        .bridge(|bridge| bridge.ttl(HOUR).touch_on_activity(INTERVAL))
+        .bridge(move |bridge| bridge.ttl(HOUR).touch_on_activity(interval))
         .start()
         .await
+}
+
+fn express() -> ExpressRecords {
+    ExpressRecords::new().ttl(HOUR).field("user").unwrap()
 }
 
 /// How often Redis ran this command, those in scripts included.
@@ -32,7 +47,19 @@ fn runs(redis: &Redis, command: &str) -> u64 {
 #[tokio::test]
 async fn two_nodes_touch_a_session_once_per_interval() {
     let redis = Redis::start().await;
-    let (here, there) = (node(&redis).await, node(&redis).await);
+    assert_once_per_interval(&redis, [node(&redis, None).await, node(&redis, None).await]).await;
+}
+
+#[tokio::test]
+async fn two_nodes_touch_a_record_of_express_once_per_interval() {
+    let redis = Redis::start().await;
+    let records = || Some(express());
+    let nodes = [node(&redis, records()).await, node(&redis, records()).await];
+    assert_once_per_interval(&redis, nodes).await;
+}
+
+async fn assert_once_per_interval(redis: &Redis, nodes: [Server; 2]) {
+    let [here, there] = &nodes;
     let ann = here.login("Ann").await;
     let (mut tab, mut other) = (here.connected(&ann).await, there.connected(&ann).await);
     // A store tries its commands out when it connects.
@@ -40,7 +67,7 @@ async fn two_nodes_touch_a_session_once_per_interval() {
     let began = tokio::time::Instant::now();
     // Both nodes are used all the time.
     soon("five touches", async {
-        while runs(&redis, "pexpire") < 5 {
+        while runs(redis, "pexpire") < 5 {
             tab.ask("/", "whoami").await;
             other.ask("/", "whoami").await;
         }
@@ -51,6 +78,38 @@ async fn two_nodes_touch_a_session_once_per_interval() {
     assert!(took + INTERVAL / 5 >= INTERVAL * 5, "{took:?}");
     let touches = here.faults.calls(Call::Touch) + there.faults.calls(Call::Touch);
     assert!(touches >= 5, "{touches}");
+}
+
+/// The bridge knows of an hour, and the cookie of the record of five seconds.
+#[tokio::test]
+async fn a_record_of_express_that_lives_shorter_is_touched_once_in_a_tenth_of_its_life() {
+    let redis = Redis::start().await;
+    let nodes = [
+        node_with(&redis, Some(express()), HOUR / 10).await,
+        node_with(&redis, Some(express()), HOUR / 10).await,
+    ];
+    let (session, life) = (nodes[0].login("Ann").await, Duration::from_secs(5));
+    let key = format!("sess:{}", session.id().expose());
+    let record =
+        r#"{"cookie":{"originalMaxAge":5000,"path":"/"},"user":{"name":"Ann","visits":0}}"#;
+    redis.cli(&["SET", &key, record, "EX", "5"]);
+    let mut tabs = [
+        nodes[0].connected(&session).await,
+        nodes[1].connected(&session).await,
+    ];
+    redis.cli(&["CONFIG", "RESETSTAT"]);
+    let began = tokio::time::Instant::now();
+    soon("five touches", async {
+        while runs(&redis, "pexpire") < 5 {
+            for tab in &mut tabs {
+                tab.ask("/", "whoami").await;
+            }
+        }
+    })
+    .await;
+    // The first one may be due at once.
+    let took = began.elapsed();
+    assert!(took + life / 50 >= life / 10 * 4, "{took:?}");
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ async fn what_sockets_do_is_scraped() {
     a_deletion_is_owed(&server, &scrape).await;
     a_feed_breaks(&server, &scrape).await;
     two_bridges_share_a_gauge(&server, &scrape).await;
+    no_path_of_an_admission_is_loud(&server, &scrape).await;
+    a_recorder_may_block_and_ask(&server, &scrape).await;
     for name in documented() {
         assert!(
             scrape.text().contains(&format!("\n{name}")),
@@ -214,4 +216,79 @@ async fn two_bridges_share_a_gauge(server: &Server, scrape: &Scrape) {
     here.close().await;
     there.close().await;
     until("nothing is live", || scrape.value("live_sockets") == 0).await;
+}
+
+async fn no_path_of_an_admission_is_loud(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let gone = server.login("Bob").await;
+    gone.end().await.unwrap();
+    let (pair, gone) = (server.pair(&ann), server.pair(&gone));
+    let two = format!("{pair}; {gone}");
+    for (namespace, cookie, expected) in [
+        ("/", &*pair, "40"),
+        ("/lobby", "sid=forged", "40"),
+        ("/lobby", &gone, "40"),
+        ("/", &two, "40"),
+        ("/", &gone, "44"),
+        ("/", "sid=forged", "44"),
+    ] {
+        let mut tab = server.client(&[("cookie", cookie)]).await;
+        let before = scrape.emissions();
+        assert!(tab.refused(namespace, "").await.starts_with(expected));
+        let emissions = scrape.emissions() - before;
+        assert!(
+            emissions <= MAX_EMISSIONS,
+            "{namespace} {cookie} {emissions}"
+        );
+    }
+    server
+        .faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
+    let unknown = server.pair(&Server::start().await.login("Cid").await);
+    let mut tab = server.client(&[("cookie", &unknown)]).await;
+    let before = scrape.emissions();
+    assert_eq!(tab.refused("/", "").await, r#"44{"message":"STORE_ERROR"}"#);
+    assert!((4..=MAX_EMISSIONS).contains(&(scrape.emissions() - before)));
+    server.faults.clear();
+}
+
+/// While a recorder is running, every other thread can use the bridge and the very session.
+async fn a_recorder_may_block_and_ask(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    let (sessions, session) = (server.sessions.clone(), ann.clone());
+    scrape.ask(move || {
+        let numbers = [
+            sessions.live_sessions(),
+            sessions.live_sockets(),
+            sessions.bound_transports(),
+            sessions.pending_deletions(),
+        ];
+        assert!(numbers.iter().all(|number| *number < 10));
+        assert!(session.has_ended() || session.latest().data().name == "Ann");
+    });
+    let mut tab = server.connected(&ann).await;
+    let pair = server.pair(&ann);
+    let mut polling = Polling::open(server.http().await, "", &[("cookie", pair.as_bytes())]).await;
+    polling.post("40").await;
+    polling.packet_of("42").await;
+    server
+        .faults
+        .on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
+    assert!(ann.end().await.is_err());
+    assert_eq!(tab.frame_of("41").await, "41");
+    server.faults.clear();
+    until("it is deleted", || server.sessions.pending_deletions() == 0).await;
+    let (during, unanswered) = scrape.asked();
+    assert!(unanswered.is_empty(), "{unanswered:?}");
+    for name in [
+        "live_sessions",
+        "live_sockets",
+        "bound_transports",
+        "pending_deletions",
+    ] {
+        assert!(
+            during.contains(&format!("socketio_session_{name}")),
+            "{during:?}"
+        );
+    }
 }

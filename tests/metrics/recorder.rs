@@ -1,8 +1,14 @@
-//! A Prometheus exporter that also counts emissions.
+//! A Prometheus exporter that also counts emissions, and looks into the application meanwhile.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
 };
 
 use metrics::{
@@ -15,11 +21,21 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 pub(crate) struct Scrape {
     handle: PrometheusHandle,
     emissions: Arc<AtomicUsize>,
+    asks: Arc<Mutex<Option<Asks>>>,
+}
+
+/// A question to the application, and what became of it.
+struct Asks {
+    question: Arc<dyn Fn() + Send + Sync>,
+    /// The metrics during whose emission it was asked.
+    during: BTreeSet<String>,
+    unanswered: Vec<String>,
 }
 
 struct Counting {
     inner: PrometheusRecorder,
     emissions: Arc<AtomicUsize>,
+    asks: Arc<Mutex<Option<Asks>>>,
 }
 
 impl Scrape {
@@ -28,12 +44,33 @@ impl Scrape {
         let builder = PrometheusBuilder::new().set_buckets(&[0.1, 1.0]).unwrap();
         let inner = builder.build_recorder();
         let (handle, emissions) = (inner.handle(), Arc::<AtomicUsize>::default());
+        let asks = Arc::<Mutex<Option<Asks>>>::default();
         let counting = Counting {
             inner,
             emissions: emissions.clone(),
+            asks: asks.clone(),
         };
         assert!(set_global_recorder(counting).is_ok());
-        Self { handle, emissions }
+        Self {
+            handle,
+            emissions,
+            asks,
+        }
+    }
+
+    /// From now on, each emission waits until another thread has asked this.
+    pub(crate) fn ask(&self, question: impl Fn() + Send + Sync + 'static) {
+        *self.asks.lock().unwrap() = Some(Asks {
+            question: Arc::new(question),
+            during: BTreeSet::new(),
+            unanswered: Vec::new(),
+        });
+    }
+
+    /// The metrics during whose emission the question was asked, and those where no answer came.
+    pub(crate) fn asked(&self) -> (BTreeSet<String>, Vec<String>) {
+        let asks = self.asks.lock().unwrap().take().unwrap();
+        (asks.during, asks.unanswered)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -55,10 +92,31 @@ impl Scrape {
 }
 
 impl Counting {
-    fn count(&self) -> &PrometheusRecorder {
+    fn count(&self, key: &Key) -> &PrometheusRecorder {
         self.emissions.fetch_add(1, Ordering::SeqCst);
+        let asks = self.asks.lock().unwrap();
+        let question = asks.as_ref().map(|asks| asks.question.clone());
+        drop(asks);
+        if let Some(question) = question {
+            let is_answered = is_answered(question);
+            if let Some(asks) = &mut *self.asks.lock().unwrap() {
+                asks.during.insert(key.name().to_owned());
+                asks.unanswered
+                    .extend((!is_answered).then(|| key.name().to_owned()));
+            }
+        }
         &self.inner
     }
+}
+
+/// Whether another thread can ask this now.
+fn is_answered(question: Arc<dyn Fn() + Send + Sync>) -> bool {
+    let (answer, answered) = mpsc::channel();
+    thread::spawn(move || {
+        question();
+        let _ = answer.send(());
+    });
+    answered.recv_timeout(Duration::from_secs(2)).is_ok()
 }
 
 impl Recorder for Counting {
@@ -75,14 +133,14 @@ impl Recorder for Counting {
     }
 
     fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
-        self.count().register_counter(key, metadata)
+        self.count(key).register_counter(key, metadata)
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.count().register_gauge(key, metadata)
+        self.count(key).register_gauge(key, metadata)
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
-        self.count().register_histogram(key, metadata)
+        self.count(key).register_histogram(key, metadata)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
+
+use crate::lock::Mutex;
 
 /// Lets the writing calls of one session run one after the other, in the order in which they came.
 ///

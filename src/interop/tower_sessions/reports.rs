@@ -18,11 +18,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::stream;
-use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{id_locks::IdLocks, recent_ids::RecentIds};
-use crate::store::{Change, Changes, CurrentRequest, REPLACED_MARK_TTL, tower_sessions::raw_id};
+use crate::{
+    lock::Mutex,
+    store::{Change, Changes, CurrentRequest, REPLACED_MARK_TTL, tower_sessions::raw_id},
+};
 
 /// Number of reports that a slow reader may lag behind, before it gets a `Resync` instead.
 const FEED_CAPACITY: usize = 1024;

@@ -14,7 +14,6 @@ use std::{
 use async_trait::async_trait;
 use foldhash::{HashMap, HashMapExt as _};
 use futures_util::stream;
-use parking_lot::Mutex;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::Instant,
@@ -25,7 +24,7 @@ use super::{
     Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
     StoreError, StoreErrorKind, replaced_marks::ReplacedMarks, user_index::UserIndex,
 };
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// Maximum number of changes that a slow reader may lag behind.
 const FEED_CAPACITY: usize = 1024;

@@ -152,9 +152,15 @@ pub(super) async fn touch_by(
     script: &'static str,
     key: &str,
     ttl: Duration,
+    tolerance: Duration,
 ) -> Result<Option<Duration>, DriverError> {
-    let millis = |ttl: Duration| ttl.min(MAX_TTL).as_millis().max(1).to_string().into();
-    let args = vec![millis(ttl), millis(MAX_TTL)];
+    let millis = |time: Duration| time.min(MAX_TTL).as_millis().to_string().into();
+    let shortest = Duration::from_millis(1);
+    let args = vec![
+        millis(ttl.max(shortest)),
+        millis(MAX_TTL),
+        millis(tolerance),
+    ];
     let left = driver.eval(script, &[key], args).await?.integer();
     Ok((left != NO_KEY).then(|| life(left).unwrap_or(Duration::MAX)))
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::{driver::Driver, error::too_many};
-use crate::store::StoreError;
+use crate::{observe::target, store::StoreError};
 
 /// Maximum number of commands that wait for their answers. Further ones fail at once.
 const MAX_WAITING: usize = 10_000;
@@ -51,7 +51,10 @@ impl Connections {
     pub(super) fn can_report(&self) -> bool {
         let can = self.drivers.iter().all(|driver| driver.has_push());
         if !can && self.in_use.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("without RESP3, Redis reports no changes of sessions");
+            tracing::warn!(
+                target: target::FEED,
+                "without RESP3, Redis reports no changes of sessions"
+            );
         }
         can
     }

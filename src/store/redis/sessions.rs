@@ -168,9 +168,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         let (driver, _permit) = self.connections.next()?;
         let touched = match self.codec().touch() {
             Touch::Given => commands::touch(&**driver, &key, ttl).await,
-            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl)
-                .await
-                .map(|left| left.is_some()),
+            Touch::Script { source, ttl } => {
+                let left = commands::touch_by(&**driver, source, &key, ttl, Duration::ZERO);
+                left.await.map(|left| left.is_some())
+            }
         };
         touched.map_err(failed)
     }
@@ -188,7 +189,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         let (driver, _permit) = self.connections.next()?;
         let left = match self.codec().touch() {
             Touch::Given => commands::keep_alive(&**driver, &key, ttl, interval).await,
-            Touch::Script { source, ttl } => commands::touch_by(&**driver, source, &key, ttl).await,
+            Touch::Script { source, ttl } => {
+                commands::touch_by(&**driver, source, &key, ttl, interval).await
+            }
         };
         left.map_err(failed)
     }

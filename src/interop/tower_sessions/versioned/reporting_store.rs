@@ -13,6 +13,7 @@ use super::{
         session_store::Result,
     },
 };
+use crate::observe::target;
 
 /// Wraps any store of tower-sessions, and reports the sessions that are saved and deleted through
 /// it, so that their sockets learn of it at once.
@@ -146,7 +147,7 @@ impl<S: SessionStore> ReportingStore<S> {
     pub(super) async fn save_if_not_deleted(&self, record: &Record) -> Result<()> {
         let id = record.id;
         if self.reports.was_deleted(id.0) && self.inner.load(&id).await?.is_none() {
-            tracing::debug!("a late save of a deleted session was dropped");
+            tracing::debug!(target: target::STORE, "a late save of a deleted session was dropped");
             return Ok(());
         }
         let report = self.reports.on_end_of_call(id.0);

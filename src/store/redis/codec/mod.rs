@@ -76,8 +76,9 @@ pub(crate) trait Codec<T>: Send + Sync {
 pub(crate) enum Touch {
     /// The given ttl.
     Given,
-    /// What this script makes of the record. Its key is the session's; its arguments are `ttl` and the
-    /// longest ttl that Redis takes, both in milliseconds. It returns the life that is left, as `PTTL` does.
+    /// What this script makes of the record. Its key is the session's; its arguments are `ttl`, the
+    /// longest ttl that Redis takes, and how much may be missing, in milliseconds. It returns the life
+    /// that is left, as `PTTL` does.
     Script {
         source: &'static str,
         /// The ttl of a record that does not have its own.

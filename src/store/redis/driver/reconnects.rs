@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::lock::Mutex;
 
 /// Delay between the first two reconnections. Each further one doubles it.
 const FIRST_DELAY: Duration = Duration::from_secs(1);

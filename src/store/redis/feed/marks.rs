@@ -20,6 +20,7 @@ use super::super::{
     driver::{Driver, DriverError, Failure, Master, SetIf},
     own_keys::flush_mark,
 };
+use crate::observe::target;
 
 /// Timeout for the answer of a server to a heartbeat, or to the start of tracking.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -81,6 +82,7 @@ impl Marks {
         let refused = error.failure() == Failure::Denied;
         if refused && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                target: target::FEED,
                 error = error.cause(),
                 "the Redis user may not use the keys [socketioxide-session]*, \
                  so that a flushed database is not noticed at once"

@@ -24,7 +24,6 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::try_join_all, stream};
-use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::mpsc::{UnboundedSender, unbounded_channel},
@@ -35,6 +34,8 @@ use self::marks::{Marks, in_time};
 use super::driver::{Driver, DriverError, Event, Failure, Master};
 use crate::{
     id::SessionId,
+    lock::Mutex,
+    observe::target,
     store::{Change, Changes},
 };
 
@@ -178,6 +179,7 @@ impl Follower {
             }
             if !std::mem::replace(&mut logged, true) {
                 tracing::warn!(
+                    target: target::FEED,
                     error = error.cause(),
                     "Redis does not report changes of sessions yet; trying again"
                 );
@@ -207,6 +209,7 @@ impl Follower {
         self.refused = Some(Instant::now());
         if !self.shared.warned_of_tracking.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                target: target::FEED,
                 error = error.cause(),
                 "Redis refuses CLIENT TRACKING, so that it reports no changes of sessions; \
                  trying again every minute"

@@ -29,7 +29,10 @@ use super::{
     },
     fence::{ATTEMPTS, FENCE, Outcome, RenamedRecord, outcome, written_all_the_time},
 };
-use crate::store::{StoreError, StoreErrorKind};
+use crate::{
+    observe::target,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// Deletes a key and its fence if its value is the expected one, and returns its remaining life.
 /// Otherwise returns its value, too.
@@ -169,6 +172,7 @@ impl Copying<'_> {
             .is_some_and(|ttl| left.is_none_or(|left| left > ttl));
         if was_touched && let Err(error) = self.extend(left).await {
             tracing::warn!(
+                target: target::STORE,
                 error = &error as &dyn std::error::Error,
                 "a renamed session lives as long as before its last touch"
             );

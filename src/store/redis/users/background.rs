@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     id::SessionId,
+    observe::target,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -87,7 +88,10 @@ impl<T: Send + Sync + 'static> Background<T> {
         write: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
         let Ok(room) = self.room.clone().try_acquire_owned() else {
-            tracing::debug!("too many writes to the index of users wait, so one was dropped");
+            tracing::debug!(
+                target: target::STORE,
+                "too many writes to the index of users wait, so one was dropped"
+            );
             return;
         };
         let index = self.clone();
@@ -96,6 +100,7 @@ impl<T: Send + Sync + 'static> Background<T> {
             let _permit = index.permits.acquire().await;
             if let Err(error) = write.await {
                 tracing::debug!(
+                    target: target::STORE,
                     error = &error as &dyn std::error::Error,
                     "a write to the index of users failed, which a later call makes up for"
                 );

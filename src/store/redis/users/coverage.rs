@@ -6,11 +6,10 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::super::commands::MAX_TTL;
-use crate::id::SessionId;
+use crate::{id::SessionId, lock::Mutex};
 
 /// Interval at which the entry of a session in use is written again, in case it was lost.
 const RECHECK: Duration = Duration::from_mins(5);

@@ -21,7 +21,9 @@ use crate::{id::SessionId, store::StoreError};
 const DEFAULT_TTL: Duration = Duration::from_hours(24);
 
 /// Lengthens a life as connect-redis does, in whole seconds: by the record's own `originalMaxAge`. A
-/// record that is no JSON gets the store's ttl, and a key without expiry stays so.
+/// record that is no JSON gets the store's ttl, and a key without expiry stays so. A touch that gains less
+/// than the third argument is left out, or less than a tenth of the record's lifetime if that is shorter:
+/// the argument is derived from the lifetime that the bridge knows.
 const TOUCH: &str = "
     local stored = redis.call('GET', KEYS[1])
     if not stored then return -2 end
@@ -33,7 +35,7 @@ const TOUCH: &str = "
     local max_age = type(cookie) == 'table' and cookie.originalMaxAge
     if type(max_age) == 'number' then ttl = math.ceil(max_age / 1000) * 1000 end
     ttl = math.min(ttl, tonumber(ARGV[2]))
-    if left >= ttl then return left end
+    if left > ttl - math.min(tonumber(ARGV[3]), ttl / 10) then return left end
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl))
     return ttl";
 

@@ -8,6 +8,8 @@ use fred::{
 };
 use tokio::sync::watch;
 
+use crate::observe::target;
+
 /// Timeout for closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delay before fred's task is started again.
@@ -31,7 +33,11 @@ pub(super) async fn keep_up(
             ended = &mut task => {
                 let error = ended.ok().and_then(Result::err);
                 let error = error.as_ref().map(|error: &Error| error as &dyn std::error::Error);
-                tracing::error!(error, "the connection to Redis ended; it is started again");
+                tracing::error!(
+                    target: target::STORE,
+                    error,
+                    "the connection to Redis ended; it is started again"
+                );
             }
         }
         tokio::time::sleep(RESTART_DELAY).await;

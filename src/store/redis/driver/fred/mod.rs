@@ -40,6 +40,7 @@ use futures_util::stream::BoxStream;
 
 pub(in crate::store::redis) use self::settings::Settings;
 use super::{Driver, DriverError, Event, Failure, Master, Reply, SetIf, reconnects::Reconnects};
+use crate::observe::target;
 
 /// Work-around 2.
 static FAIL_FAST: LazyLock<Options> = LazyLock::new(|| Options {
@@ -68,6 +69,7 @@ impl FredDriver {
         let error = classified(error);
         if error.failure() == Failure::Demoted && self.reconnects.is_due() {
             tracing::warn!(
+                target: target::STORE,
                 error = error.cause(),
                 "the Redis server is a replica now; looking its primary up again"
             );

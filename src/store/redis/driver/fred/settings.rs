@@ -25,6 +25,7 @@ use super::{
     keep_up::{close, keep_up},
     tls,
 };
+use crate::observe::target;
 
 /// Maximum number of times that a command is sent in a cluster, because each server may redirect it.
 /// It is more than fred's limit of redirections, whose excess ends the whole client.
@@ -137,6 +138,7 @@ impl Settings {
         };
         if self.config.version == RespVersion::RESP2 {
             tracing::warn!(
+                target: target::FEED,
                 "the Redis server refuses HELLO; it is used with RESP2, without reports of changes"
             );
         }
