@@ -5,8 +5,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -52,24 +53,43 @@ impl Blocking {
         called.await.ok().flatten()
     }
 
+    /// Runs `call` and waits for its end, but no longer than `limit`. One that gets no permit in this
+    /// time is dropped and counted.
+    pub(crate) async fn run_within(&self, limit: Duration, call: impl FnOnce() + Send + 'static) {
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = begun.clone();
+        let called = self.run(move || {
+            begins.store(true, Ordering::Relaxed);
+            call();
+        });
+        let ended = tokio::time::timeout(limit, called).await;
+        if ended.is_err() && !begun.load(Ordering::Relaxed) {
+            self.count_dropped();
+        }
+    }
+
     /// Starts `call` if there is a permit and a runtime; else drops it and counts that.
     pub(crate) fn start(&self, call: impl FnOnce() + Send + 'static) {
         let permit = self.permits.clone().try_acquire_owned();
         let (Ok(permit), Ok(runtime)) = (permit, Handle::try_current()) else {
-            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            // At 1, 2, 4, 8, …, so that a flood does not fill the log.
-            if dropped.is_power_of_two() {
-                tracing::warn!(
-                    target: target::CALLBACK,
-                    callback = self.what,
-                    dropped,
-                    "calls were dropped: too many are running"
-                );
-            }
+            self.count_dropped();
             return;
         };
         let what = self.what;
         runtime.spawn_blocking(move || caught(what, permit, call));
+    }
+
+    fn count_dropped(&self) {
+        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        // At 1, 2, 4, 8, …, so that a flood does not fill the log.
+        if dropped.is_power_of_two() {
+            tracing::warn!(
+                target: target::CALLBACK,
+                callback = self.what,
+                dropped,
+                "calls were dropped: too many are running"
+            );
+        }
     }
 }
 
@@ -134,6 +154,10 @@ mod tests {
         let mut waiting = Box::pin(calls.run(|| 1));
         let waited = tokio::time::timeout(Duration::from_millis(20), &mut waiting).await;
         assert!(waited.is_err());
+        calls
+            .run_within(Duration::from_millis(20), || panic!("it is dropped"))
+            .await;
+        assert_eq!(calls.dropped.load(Ordering::Relaxed), 2);
         drop(release);
         assert_eq!(waiting.await, Some(1));
     }

@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use super::{
     config::Config,
     core::Core,
-    end::missing,
     entry::Entry,
     queue::{Job, Lane},
     snapshot::{Snapshot, deadline_after, earlier, instant_of},
@@ -154,25 +153,21 @@ async fn keep_alive<T: Send + Sync + 'static>(
         return Ok(());
     };
     let (ttl, tolerance) = (due.ttl, due.tolerance);
-    let write = Write::begin(core, entry).await;
+    let write = Write::begin(core, entry).await?;
     let began = Instant::now();
-    let left = core
+    let touching = core
         .store
         .keep_alive(&entry.id, &known.data, ttl, tolerance);
-    let left = left.await?;
-    if let Some(left) = left {
-        extend(core, entry, known, deadline_after(began, left));
-    }
-    write.answered();
-    match left {
-        None => missing(core, entry).await,
-        // Another node has touched it, or another program's lifetime counts: it is due earlier here than
-        // after a touch. (Stores round.)
-        Some(left) if left.saturating_add(ROUNDING) < ttl => {
-            entry.state().next_touch = Some(began + due.every.min((left / 10).max(MIN_INTERVAL)));
-            connected_until(core, entry, known);
-        }
-        Some(_) => {}
+    let Some(left) = write.call(touching).await? else {
+        write.missing().await;
+        return Ok(());
+    };
+    write.learn(|state| extend(core, entry, state, known, deadline_after(began, left)));
+    // Another node has touched it, or another program's lifetime counts: it is due earlier here than
+    // after a touch. (Stores round.)
+    if left.saturating_add(ROUNDING) < ttl {
+        entry.state().next_touch = Some(began + due.every.min((left / 10).max(MIN_INTERVAL)));
+        connected_until(core, entry, known);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
@@ -35,28 +36,14 @@ pub(super) fn finish<T: Send + Sync + 'static>(
         EndReason::Rotated => Disconnect::decided(not_replaced(core.clone(), entry.id.clone())),
         _ => Disconnect::Now,
     };
-    finish_with(core, entry, reason, when);
-}
-
-/// Ends a session on this node, and disconnects its sockets at the given time. `false` when it had
-/// ended before.
-pub(super) fn finish_with<T>(
-    core: &Core<T>,
-    entry: &Entry<T>,
-    reason: EndReason,
-    when: Disconnect,
-) -> bool {
-    let mut state = entry.state();
-    let sockets = core.end(&mut state, reason);
-    drop(state);
-    let ended = sockets.is_some();
+    let sockets = core.end(&mut entry.state(), reason);
     if let Some(sockets) = sockets {
         announce(core, entry, reason, sockets, when);
     }
-    ended
 }
 
-fn announce<T>(
+/// The session has ended: has its sockets disconnected at the given time, and notifies its waiters.
+pub(super) fn announce<T>(
     core: &Core<T>,
     entry: &Entry<T>,
     reason: EndReason,
@@ -104,9 +91,6 @@ pub(super) async fn reason_of_missing<T: Send + Sync + 'static>(
         let Some(snapshot) = state.snapshot() else {
             return EndReason::Deleted;
         };
-        if state.is_rotating() {
-            return EndReason::Rotated;
-        }
         snapshot.deadline
     };
     if deadline.is_some_and(|deadline| deadline <= Instant::now() + EXPIRY_TOLERANCE) {
@@ -136,11 +120,14 @@ pub(super) async fn end<T: Send + Sync + 'static>(
     {
         marked.push(mark(core, &next, EndReason::Deleted, Disconnect::Now));
     }
-    let mut ended = Ok(());
-    for entry in marked {
-        ended = delete(core, &entry.id).await.and(ended);
-    }
-    ended
+    let Some(last) = marked.pop() else {
+        return Ok(());
+    };
+    let deletions = marked.iter().map(|entry| delete(core, &entry.id));
+    let deleted = join_all(deletions).await;
+    // Last, because a rotation that is under way may still create it.
+    let last = delete(core, &last.id).await;
+    deleted.into_iter().chain([last]).collect()
 }
 
 /// Ends a session that another one replaces. The mark in the store tells other nodes; it comes before

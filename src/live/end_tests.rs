@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Arc, Barrier},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::{sleep, timeout};
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     Disconnect,
     model_tests::sockets::PlainSocket,
-    tests_support::{At, DAY, SlowStore, id, node, node_with, tab},
+    tests_support::{At, DAY, SlowStore, id, live, node, node_with, runtime, sessions, tab},
 };
 
 /// The load and the lookup of the reason take more time together than one store call may.
@@ -257,4 +257,33 @@ async fn a_session_that_is_created_while_its_id_is_looked_up_goes_on() {
     sleep(Duration::from_secs(2)).await;
     assert_eq!(created.end_reason(), None);
     assert_eq!(*live.resolve(&id).await.unwrap().snapshot.data, 7);
+}
+
+/// A logout by a job with a runtime of its own, which ends with the call.
+#[test]
+fn an_end_from_a_short_lived_runtime_disconnects_the_sockets() {
+    let server = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (live, socket, id) = server.block_on(async {
+        let (live, store, _) = live(Duration::from_hours(1));
+        let ids = sessions(&store, 1).await;
+        let socket = Arc::<PlainSocket>::default();
+        let tab = live.admit(&ids[0], socket.clone()).await.unwrap();
+        std::mem::forget(tab);
+        (live, socket, ids[0].clone())
+    });
+    std::thread::spawn({
+        let live = live.clone();
+        move || runtime().block_on(live.end_by_id(&id)).unwrap()
+    })
+    .join()
+    .unwrap();
+    let began = Instant::now();
+    while !socket.is_gone() && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(socket.is_gone(), "the socket of an ended session");
 }

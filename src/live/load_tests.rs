@@ -168,6 +168,12 @@ async fn an_end_touches_no_other_session() {
             None
         }
         fn seen(&self) {}
+        fn still_leaving(&self) -> bool {
+            false
+        }
+        fn join_later(&self, room: String) {
+            self.join(room);
+        }
         fn join(&self, _: String) {}
         fn leave_rooms(&self) {}
         fn disconnect(&self) {}

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    activity::used, core::Core, end::finish, entry::Entry, reason::EndReason, socket::Presence,
-    state::Queued, timers::Timer,
+    activity::used, core::Core, end::finish, entry::Entry, reason::EndReason, retire::Disconnect,
+    socket::Presence, state::Queued, timers::Timer,
 };
 
 /// Time for the load at a deadline, after which the session ends without an answer.
@@ -69,9 +69,14 @@ fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
                 core.detach(entry, key);
                 socket.release();
             }
-            // Its disconnect handler may still take the session.
-            Presence::Leaving => core.detach(entry, key),
-            Presence::Connecting | Presence::Connected => {}
+            // Its disconnect handler may not end. Until it does, or is given up, the socket is in its
+            // namespace, and an end of the session is to find it here or there.
+            Presence::Leaving if socket.still_leaving() => {
+                core.detach(entry, key);
+                let reason = EndReason::SocketClosed;
+                core.retiring.retire(vec![socket], reason, Disconnect::Now);
+            }
+            Presence::Leaving | Presence::Connecting | Presence::Connected => {}
         }
     }
 }

@@ -76,6 +76,8 @@ mod throttle;
 mod timers;
 mod touch_every;
 mod turn;
+#[cfg(test)]
+mod turn_tests;
 mod update;
 mod update_error;
 mod users;

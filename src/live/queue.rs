@@ -62,12 +62,14 @@ impl<T> Queue<T> {
         !self.0.lock().lanes[Lane::Write as usize].is_empty()
     }
 
-    pub(super) fn pop(&self) -> Option<(Lane, Job<T>)> {
+    /// The next job; none of the write lane unless `writes`.
+    pub(super) fn pop(&self, writes: bool) -> Option<(Lane, Job<T>)> {
         let mut queue = self.0.lock();
         let preferred = SHARES[queue.taken % SHARES.len()];
         let order = [preferred, Lane::Urgent, Lane::Write, Lane::Routine];
         let lane = order
             .into_iter()
+            .filter(|lane| writes || *lane != Lane::Write)
             .find(|lane| !queue.lanes[*lane as usize].is_empty())?;
         queue.taken = queue.taken.wrapping_add(1);
         queue.lanes[lane as usize]
@@ -96,11 +98,12 @@ mod tests {
         }
         let mut taken = [0; 3];
         for _ in 0..80 {
-            let (lane, _) = queue.pop().unwrap();
+            let (lane, _) = queue.pop(true).unwrap();
             taken[lane as usize] += 1;
         }
         assert_eq!(taken, [50, 20, 10]);
         // What is left is taken without gaps.
-        assert_eq!(std::iter::from_fn(|| queue.pop()).count(), 220);
+        assert_eq!(std::iter::from_fn(|| queue.pop(false)).count(), 140);
+        assert_eq!(std::iter::from_fn(|| queue.pop(true)).count(), 80);
     }
 }

@@ -37,8 +37,8 @@ const INERT: Duration = Duration::from_secs(1);
 const AFTER_ANSWER: Duration = Duration::from_millis(200);
 /// Interval at which inert sockets are taken out of their rooms again.
 const INERT_INTERVAL: Duration = Duration::from_millis(50);
-/// Time after which a socket that never entered its namespace, or whose disconnect handler does not
-/// end, is given up.
+/// Time after which a socket whose disconnect handler does not end is given up. One whose handshake
+/// goes on is not: it may enter its namespace at any moment.
 const GIVE_UP: Duration = Duration::from_mins(1);
 
 /// When retired sockets are disconnected. Until then they are inert.
@@ -110,8 +110,9 @@ impl Retiring {
         }
     }
 
-    pub(super) fn set_runtime(&self, runtime: Handle) {
-        *self.runtime.lock() = Some(runtime);
+    /// `None`: the worker and its runtime have ended.
+    pub(super) fn set_runtime(&self, runtime: Option<Handle>) {
+        *self.runtime.lock() = runtime;
     }
 
     /// Takes all sockets out of their rooms, and has each disconnected by itself.
@@ -142,10 +143,9 @@ impl Retiring {
         for socket in &retired {
             socket.leave_rooms();
         }
-        let runtime = Handle::try_current()
-            .ok()
-            .or_else(|| self.runtime.lock().clone());
-        let Some(runtime) = runtime else {
+        // The caller's runtime may end with its call.
+        let runtime = self.runtime.lock().clone();
+        let Some(runtime) = runtime.or_else(|| Handle::try_current().ok()) else {
             tracing::error!(
                 target: target::END,
                 "sockets of an ended session can't be disconnected without a runtime"
@@ -242,8 +242,8 @@ impl Retiring {
         while !retired.is_gone().await {
             let max = match retired.socket.presence() {
                 Presence::Gone => break,
-                Presence::Connecting => MAX_CONNECTING_DELAY,
-                Presence::Leaving => MAX_DELAY,
+                Presence::Connecting if began.elapsed() < GIVE_UP => MAX_CONNECTING_DELAY,
+                Presence::Connecting | Presence::Leaving => MAX_DELAY,
                 Presence::Connected => {
                     if !hook_called {
                         hook_called = self.call_hook(&retired).await;
@@ -257,7 +257,7 @@ impl Retiring {
             };
             retired.leave_rooms();
             let given_up = began.elapsed() >= GIVE_UP;
-            if given_up && retired.socket.presence() != Presence::Connected {
+            if given_up && retired.socket.presence() == Presence::Leaving {
                 // Should its disconnect handler have panicked, this removes it from its namespace.
                 self.call_disconnect(&retired).await;
                 break;
@@ -277,8 +277,7 @@ impl Retiring {
             return false;
         }
         if let Some(hook) = retired.socket.end_hook(reason) {
-            let called = self.hooks.run(hook);
-            let _ = tokio::time::timeout(HOOK_TIMEOUT, called).await;
+            self.hooks.run_within(HOOK_TIMEOUT, hook).await;
         }
         true
     }

@@ -40,6 +40,12 @@ impl LiveSocket for HookedSocket {
     }
 
     fn seen(&self) {}
+    fn still_leaving(&self) -> bool {
+        false
+    }
+    fn join_later(&self, room: String) {
+        self.join(room);
+    }
 
     fn join(&self, room: String) {
         self.socket.join(room);

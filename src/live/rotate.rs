@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     core::Core,
-    end::{end, finish, finish_with, missing},
+    end::{announce, end, finish},
     entry::Entry,
     load::current,
     reason::EndReason,
@@ -14,7 +14,13 @@ use super::{
     turn::Write,
     update_error::UpdateError,
 };
-use crate::{causes::Causes, id::SessionId, observe::target, store::Revision};
+use crate::{
+    causes::Causes,
+    deadline::within,
+    id::SessionId,
+    observe::target,
+    store::{Revision, StoreError, StoreErrorKind},
+};
 
 /// Gives the session the id `new`, and ends its sockets at the given time. Returns the new entry.
 pub(super) async fn rotate<T: Send + Sync + 'static>(
@@ -24,7 +30,8 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     new: &SessionId,
     when: Disconnect,
 ) -> Result<(Arc<Entry<T>>, Arc<Snapshot<T>>), UpdateError> {
-    let _writer = entry.writers.lock().await;
+    let writer = within(core.call_deadline(), entry.writers.lock()).await;
+    let _writer = writer.ok_or_else(|| StoreError::from(StoreErrorKind::Timeout))?;
     // Other nodes find the mark when they miss the old id. Without it they see a logout.
     if let Err(error) = core.store.mark_replaced(&entry.id).await {
         tracing::debug!(
@@ -34,18 +41,23 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
         );
     }
     let next = core.entry(new);
-    let write = Write::begin(core, entry).await;
+    let write = Write::begin(core, entry).await?;
     let rotation = Rotation::begin(entry, &next)?;
-    let renamed = core.store.rename(&entry.id, new).await?;
-    write.answered();
-    let known = entry.snapshot().unwrap_or_else(|| seen.clone());
-    if !renamed {
+    if !write.call(core.store.rename(&entry.id, new)).await? {
         drop(rotation);
-        missing(core, entry).await;
+        write.missing().await;
         return Err(UpdateError::Gone);
     }
-    if !finish_with(core, entry, EndReason::Rotated, when) {
-        // An end came while the rotation was under way. It wins.
+    let known = entry.snapshot().unwrap_or_else(|| seen.clone());
+    let (ended, sockets) = write.learn(|state| {
+        let ended = state.end_reason();
+        (ended, core.end(state, EndReason::Rotated))
+    });
+    if let Some(sockets) = sockets {
+        announce(core, entry, EndReason::Rotated, sockets, when);
+    }
+    if ended.is_some_and(is_for_all_nodes) {
+        // It came while the rotation was under way, and it wins.
         end(core, &next).await?;
         return Err(UpdateError::Gone);
     }
@@ -58,6 +70,12 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
         return Err(UpdateError::Gone);
     }
     Ok((next, loaded.unwrap_or(snapshot)))
+}
+
+/// Whether a session that ends for this reason while it is renamed was ended by a caller, and not just
+/// given up by this node. No load can find it missing meanwhile, because the rotation holds the turn.
+fn is_for_all_nodes(reason: EndReason) -> bool {
+    matches!(reason, EndReason::Deleted | EndReason::Rotated)
 }
 
 /// A session of this id was created or renamed to it here. Returns its entry, which knows it: earlier

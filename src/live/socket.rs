@@ -31,8 +31,12 @@ pub(crate) trait LiveSocket: Send + Sync + 'static {
     fn seat(&self) -> Option<Seat>;
     /// It is known to be, or to have been, in its namespace.
     fn seen(&self);
+    /// It is leaving, and was so when this was called before.
+    fn still_leaving(&self) -> bool;
     /// Goes by the seat; called at admission only, where the seat is this socket's.
     fn join(&self, room: String);
+    /// Goes by the seat; does nothing when another socket has it.
+    fn join_later(&self, room: String);
     /// Goes by the seat; does nothing when another socket has it.
     fn leave_rooms(&self);
     /// Goes by the seat; does nothing when another socket has it. It may fail, and success does not

@@ -41,6 +41,8 @@ pub(super) enum At {
     WasReplaced,
     MarkReplaced,
     Delete,
+    AfterRename,
+    AfterSave,
 }
 
 /// A store in memory with delays. It can be down, and one record can be undecodable.
@@ -170,7 +172,9 @@ impl SessionStore for SlowStore {
     }
 
     async fn save(&self, id: &SessionId, data: &u32, old: &Revision) -> Result<Saved, StoreError> {
-        self.memory.save(id, data, old).await
+        let saved = self.memory.save(id, data, old).await;
+        self.pass(At::AfterSave).await;
+        saved
     }
 
     async fn touch(&self, id: &SessionId, data: &u32, ttl: Duration) -> Result<bool, StoreError> {
@@ -202,7 +206,9 @@ impl SessionStore for SlowStore {
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        self.memory.rename(old, new).await
+        let renamed = self.memory.rename(old, new).await;
+        self.pass(At::AfterRename).await;
+        renamed
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Core,
-    end::missing,
-    entry::Entry,
+    entry::{Entry, EntryState},
     load::reload,
     snapshot::{Snapshot, deadline_after},
     turn::Write,
@@ -111,31 +110,34 @@ async fn save<T: Send + Sync + 'static>(
     base: &Snapshot<T>,
     data: Arc<T>,
 ) -> Result<Option<Arc<Snapshot<T>>>, UpdateError> {
-    let write = Write::begin(core, entry).await;
-    let saved = core.store.save(&entry.id, &data, &base.revision).await?;
-    write.answered();
-    match saved {
+    let write = Write::begin(core, entry).await?;
+    let saving = core.store.save(&entry.id, &data, &base.revision);
+    match write.call(saving).await? {
         Saved::Saved(revision) => {
-            let mut state = entry.state();
-            if state.end_reason().is_some() {
+            let learned = write.learn(|state| {
+                let old = state.snapshot().cloned();
+                let known = old.as_deref().unwrap_or(base);
+                let saved = Arc::new(known.with_data(data.clone(), revision));
+                let ended = state.end_reason().is_some();
+                if !ended {
+                    state.amend(saved.clone());
+                    core.ensure_checked(entry, state);
+                }
+                (!ended).then_some((saved, old))
+            });
+            let Some((saved, _old)) = learned else {
                 return Err(UpdateError::Gone);
-            }
-            let known = state
-                .snapshot()
-                .map(|known| known.with_data(data.clone(), revision.clone()));
-            let snapshot = Arc::new(known.unwrap_or_else(|| base.with_data(data, revision)));
-            let old = state.snapshot().cloned();
-            state.amend(snapshot.clone());
-            core.ensure_checked(entry, &mut state);
-            drop(state);
-            users::changed(core, entry, &base.data, &snapshot.data);
-            drop(old);
+            };
+            users::changed(core, entry, &base.data, &saved.data);
             entry.changed.notify_waiters();
-            Ok(Some(snapshot))
+            Ok(Some(saved))
         }
-        Saved::Conflict => Ok(None),
+        Saved::Conflict => {
+            write.learn(|_| ());
+            Ok(None)
+        }
         Saved::Gone => {
-            missing(core, entry).await;
+            write.missing().await;
             Err(UpdateError::Gone)
         }
     }
@@ -156,25 +158,25 @@ pub(super) async fn touch<T: Send + Sync + 'static>(
         Some(ttl) => core.config.capped(ttl, &known.data),
         None => core.config.ttl_of(&known.data),
     };
-    let write = Write::begin(core, entry).await;
+    let write = Write::begin(core, entry).await?;
     let began = Instant::now();
-    let touched = core.store.touch(&entry.id, &known.data, ttl).await?;
-    write.answered();
-    if !touched {
-        missing(core, entry).await;
+    let touching = core.store.touch(&entry.id, &known.data, ttl);
+    if !write.call(touching).await? {
+        write.missing().await;
         return Err(UpdateError::Gone);
     }
-    Ok(extend(core, entry, &known, deadline_after(began, ttl)))
+    let deadline = deadline_after(began, ttl);
+    Ok(write.learn(|state| extend(core, entry, state, &known, deadline)))
 }
 
 /// The session lives until `deadline` at least.
 pub(super) fn extend<T>(
-    core: &Arc<Core<T>>,
+    core: &Core<T>,
     entry: &Arc<Entry<T>>,
+    state: &mut EntryState<T>,
     known: &Arc<Snapshot<T>>,
     deadline: Option<Instant>,
 ) -> Arc<Snapshot<T>> {
-    let mut state = entry.state();
     let known = state.snapshot().unwrap_or(known).clone();
     let longer = known
         .deadline
@@ -182,11 +184,11 @@ pub(super) fn extend<T>(
     if !longer || state.end_reason().is_some() {
         return known;
     }
+    // It shares the data with the one before.
     let snapshot = Arc::new(known.with_deadline(deadline));
     state.amend(snapshot.clone());
     state.set_last_check(None);
-    core.schedule(entry, &mut state);
-    drop(state);
+    core.schedule(entry, state);
     snapshot
 }
 

@@ -42,7 +42,7 @@ pub(super) fn changed<T: Send + Sync + 'static>(
         (None, Some(user)) => {
             let sockets = entry.state().sockets.list.clone();
             for (_, socket) in sockets {
-                socket.join(user_room(&user));
+                socket.join_later(user_room(&user));
             }
         }
         _ => {}

@@ -33,6 +33,8 @@ use crate::{
 
 /// Maximum number of concurrent store calls made by the worker.
 const MAX_CALLS: usize = 32;
+/// Maximum number of writes among them, so that writes that hang do not delay what follows a report.
+const MAX_WRITES: usize = 16;
 /// Maximum number of timers handled before the worker looks at reports again.
 const BATCH: usize = 256;
 /// Delay between two attempts to subscribe to a feed that ended.
@@ -52,7 +54,7 @@ pub(super) fn ensure<T: Send + Sync + 'static>(core: &Arc<Core<T>>) {
     if core.worker_runs.swap(true, Ordering::AcqRel) {
         return;
     }
-    core.retiring.set_runtime(runtime.clone());
+    core.retiring.set_runtime(Some(runtime.clone()));
     core.owed.restart();
     // Subscribed before the first load: from now on no change goes unnoticed.
     let reports = Reports::new(core.store.changes());
@@ -85,6 +87,7 @@ impl<T> Drop for Alive<T> {
     fn drop(&mut self) {
         if let Some(core) = self.0.upgrade() {
             core.feed.begin(false);
+            core.retiring.set_runtime(None);
             core.worker_runs.store(false, Ordering::Release);
         }
     }
@@ -137,7 +140,9 @@ impl<T: Send + Sync + 'static> Worker<T> {
         }
         Self::take_deletions(core, now);
         while running.len() < MAX_CALLS
-            && let Some((lane, job)) = core.queue.pop()
+            && let Some((lane, job)) = core
+                .queue
+                .pop(core.writes.load(Ordering::Relaxed) < MAX_WRITES)
         {
             start(core, lane, job, running);
         }

@@ -8,16 +8,17 @@ use std::{
 };
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     Config, Disconnect, LiveSessions, TouchEvery,
     core::Leftovers,
     model_tests::sockets::PlainSocket,
-    tests_support::{DAY, SlowStore, id, node, until},
+    tests_support::{DAY, SlowStore, id, live, node, sessions, until},
 };
 use crate::{
-    store::{Change, GuardedStore, MemoryStore, StoreErrorKind},
+    store::{Change, GuardedStore, MemoryStore, SessionStore as _, StoreErrorKind},
     testing::{Call, Fault, Faults, FaultyStore},
 };
 
@@ -147,4 +148,25 @@ async fn all_calls_at_the_same_time_deadlock_nothing_and_leave_nothing() {
             && (live.session_count(), live.socket_count()) == (0, 0)
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_elsewhere_is_noticed_at_once_while_deletions_hang() {
+    let (live, store, faults) = live(Duration::from_hours(1));
+    let mut ids = sessions(&store, 100).await;
+    let last = ids.pop().unwrap();
+    let socket = Arc::<PlainSocket>::default();
+    let _tab = live.admit(&last, socket.clone()).await.unwrap();
+    faults.on(Call::Delete, Fault::Hang);
+    let ends = ids.iter().map(|id| live.end_by_id(id));
+    assert!(join_all(ends).await.iter().all(Result::is_err));
+    // The first retries are under way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(store.delete(&last).await.unwrap());
+    let began = tokio::time::Instant::now();
+    while !socket.is_gone() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(200), "it took {took:?}");
 }

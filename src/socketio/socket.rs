@@ -30,6 +30,8 @@ pub(super) struct IoSocket<A: Adapter, T> {
     since: Instant,
     /// It was seen in its namespace, or connected.
     entered: AtomicBool,
+    /// It was seen leaving.
+    leaving: AtomicBool,
     on_end: Option<Arc<EndHook<A>>>,
     data: PhantomData<fn() -> T>,
 }
@@ -49,9 +51,22 @@ impl<A: Adapter, T> IoSocket<A, T> {
             socket: Arc::downgrade(socket),
             since: Instant::now(),
             entered: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             on_end,
             data: PhantomData,
         }
+    }
+
+    /// The socket, if its seat is its own.
+    fn with_seat(&self) -> Option<Arc<Socket<A>>> {
+        let socket = self.socket.upgrade()?;
+        let own = match Self::at_seat(&socket) {
+            AtSeat::This => true,
+            // Only while it has not entered its namespace yet.
+            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
+            AtSeat::Another | AtSeat::NoNamespace => false,
+        };
+        own.then_some(socket)
     }
 
     fn at_seat(socket: &Arc<Socket<A>>) -> AtSeat {
@@ -117,17 +132,19 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
         }
     }
 
+    fn still_leaving(&self) -> bool {
+        let leaving = self.presence() == Presence::Leaving;
+        self.leaving.swap(leaving, Ordering::SeqCst) && leaving
+    }
+
+    fn join_later(&self, room: String) {
+        if let Some(socket) = self.with_seat() {
+            socket.join(room);
+        }
+    }
+
     fn leave_rooms(&self) {
-        let Some(socket) = self.socket.upgrade() else {
-            return;
-        };
-        // An empty seat is this socket's only while it has not entered its namespace yet.
-        let acts = match Self::at_seat(&socket) {
-            AtSeat::This => true,
-            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
-            AtSeat::Another | AtSeat::NoNamespace => false,
-        };
-        if acts {
+        if let Some(socket) = self.with_seat() {
             socket.leave_all();
         }
     }

@@ -31,6 +31,9 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
     /// The user of a session with this data. A panic of the application's closure counts as none.
     pub(crate) fn user_id(&self, data: &T) -> Option<String> {
         let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.user_id(data)));
+        if user.is_err() {
+            tracing::error!(target: target::CALLBACK, callback = "`user_id`", "a callback panicked");
+        }
         user.unwrap_or_default().filter(|user| !user.is_empty())
     }
 

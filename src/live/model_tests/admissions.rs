@@ -202,6 +202,12 @@ impl LiveSocket for EndsInJoin {
     }
 
     fn seen(&self) {}
+    fn still_leaving(&self) -> bool {
+        false
+    }
+    fn join_later(&self, room: String) {
+        self.join(room);
+    }
 
     fn join(&self, room: String) {
         let core = self.live.core();

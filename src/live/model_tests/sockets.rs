@@ -54,6 +54,12 @@ impl LiveSocket for PlainSocket {
     }
 
     fn seen(&self) {}
+    fn still_leaving(&self) -> bool {
+        false
+    }
+    fn join_later(&self, room: String) {
+        self.join(room);
+    }
 
     fn join(&self, _: String) {
         self.in_room.store(true, Ordering::SeqCst);
@@ -177,6 +183,12 @@ impl LiveSocket for SeatedSocket {
     }
 
     fn seen(&self) {}
+    fn still_leaving(&self) -> bool {
+        false
+    }
+    fn join_later(&self, room: String) {
+        self.join(room);
+    }
 
     fn join(&self, _: String) {
         self.place.0.lock().joined = true;

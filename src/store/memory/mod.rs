@@ -69,6 +69,7 @@ impl<T> MemoryStore<T> {
             expiries: BTreeSet::new(),
             users: UserIndex::default(),
             last_revision: 0,
+            removed: Vec::new(),
         };
         Self {
             shared: Arc::new(Shared {
@@ -123,6 +124,8 @@ impl<T> MemoryStore<T> {
         id: &SessionId,
         change: impl FnOnce(&mut Sessions<T>, Instant) -> (R, bool),
     ) -> R {
+        // Dropped after the lock, because the drop of the application's data may use the store.
+        let _removed;
         let mut sessions = self.shared.sessions.lock();
         let now = Instant::now();
         sessions.remove_expired(now);
@@ -131,6 +134,7 @@ impl<T> MemoryStore<T> {
         if changed {
             self.report(id);
         }
+        _removed = std::mem::take(&mut sessions.removed);
         result
     }
 
@@ -193,8 +197,9 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
             if expected.as_u64() != Some(stored.revision) {
                 return (Saved::Conflict, false);
             }
-            stored.data = data;
+            let old = std::mem::replace(&mut stored.data, data);
             stored.revision = revision;
+            sessions.removed.push(old);
             sessions.set_user(id, user);
             (Saved::Saved(revision.into()), true)
         }))
@@ -224,7 +229,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
                 let taken = StoreError::new(StoreErrorKind::Other, "the new id is taken");
                 return (Err(taken), false);
             }
-            if let Some(stored) = sessions.remove(old) {
+            if let Some(stored) = sessions.take(old) {
                 sessions.insert(new.clone(), stored);
                 self.report(new);
             }

@@ -18,6 +18,8 @@ pub(super) struct Sessions<T> {
     pub(super) users: UserIndex,
     /// Counts over all sessions, so that one that is made anew never has an old one's revision.
     pub(super) last_revision: u64,
+    /// The data that was removed by the call under way, to be dropped without the lock.
+    pub(super) removed: Vec<Arc<T>>,
 }
 
 pub(super) struct Stored<T> {
@@ -63,7 +65,12 @@ impl<T> Sessions<T> {
         }
     }
 
-    pub(super) fn remove(&mut self, id: &SessionId) -> Option<Stored<T>> {
+    pub(super) fn remove(&mut self, id: &SessionId) {
+        let stored = self.take(id);
+        self.removed.extend(stored.map(|stored| stored.data));
+    }
+
+    pub(super) fn take(&mut self, id: &SessionId) -> Option<Stored<T>> {
         let stored = self.by_id.remove(id)?;
         self.reschedule(id, stored.expires, None);
         if let Some(user) = &stored.user {

@@ -19,3 +19,36 @@ async fn the_index_holds_nothing_of_sessions_that_have_left() {
     assert!(store.delete(&renamed).await.unwrap());
     assert!(store.shared.sessions.lock().users.is_empty());
 }
+
+/// Data whose drop uses the store, as a handle on it in a cache does.
+#[derive(Clone)]
+struct Uses(Option<MemoryStore<Uses>>);
+
+impl Drop for Uses {
+    fn drop(&mut self) {
+        if let Some(store) = self.0.take() {
+            assert!(store.len() < 10);
+        }
+    }
+}
+
+#[test]
+fn data_whose_drop_uses_the_store_does_not_stop_it() {
+    let (done, waits) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let store = MemoryStore::<Uses>::new();
+            let id = SessionId::generate().unwrap();
+            let day = Duration::from_hours(24);
+            let data = Uses(Some(store.clone()));
+            let _created = store.create(&id, &data, day).await.unwrap();
+            store.delete(&id).await.unwrap();
+        });
+        done.send(()).unwrap();
+    });
+    let over = waits.recv_timeout(Duration::from_secs(5));
+    assert!(over.is_ok(), "the lock of the store is still held");
+}
