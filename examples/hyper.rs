@@ -11,6 +11,7 @@
 use std::{convert::Infallible, env, error::Error, net::SocketAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE},
@@ -24,7 +25,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef},
@@ -66,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing::warn!("plain http: the cookie is issued without `Secure`");
     let token = EncryptedToken::new("token", &keys)?.lifetime(seconds("TOKEN_TTL", 60)?)?;
 
-    let store = MemoryStore::<User>::new();
+    let store = MemoryStore::<User>::new().user_id(|user| Some(user.name.clone()));
     let sessions = SessionBridge::builder(token.clone().or(cookie.clone()), store)
         .ttl(seconds("SESSION_TTL", 24 * 60 * 60)?)
         .build()?;
@@ -149,6 +150,8 @@ async fn answer(app: App, request: Request<Incoming>) -> Result<Answer, Infallib
         (&Method::POST, "/logout") => logout(&app, &parts).await,
         (&Method::GET, "/me") => me(&app, &parts).await,
         (&Method::POST, "/token") => issue_token(&app, &parts).await,
+        (&Method::GET, "/devices") => devices(&app, &parts).await,
+        (&Method::POST, "/sign-out-elsewhere") => sign_out_elsewhere(&app, &parts).await,
         _ => Ok(status(StatusCode::NOT_FOUND)),
     };
     Ok(answer.unwrap_or_else(|rejection| {
@@ -193,6 +196,30 @@ async fn me(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
     Ok(with_type("application/json", body.to_string()))
 }
 
+/// All sessions of the user, the newest first.
+async fn devices(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
+    let session = app.sessions.from_request(parts).await?;
+    let all = app.sessions.sessions_of_user(&session.data().name);
+    let device = |other: Session<User>| {
+        let this = other.id() == session.id();
+        json!({ "this": this, "visits": other.data().visits })
+    };
+    let devices: Vec<Value> = all.map_ok(device).try_collect().await?;
+    Ok(with_type(
+        "application/json",
+        Value::from(devices).to_string(),
+    ))
+}
+
+async fn sign_out_elsewhere(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
+    let session = app.sessions.from_request(parts).await?;
+    if let Err(error) = app.sessions.end_other_sessions(&session).await {
+        tracing::error!(%error, "some sessions did not end");
+        return Ok(status(StatusCode::SERVICE_UNAVAILABLE));
+    }
+    Ok(home())
+}
+
 /// A token for the session of the cookie. (A token is no credential here.)
 async fn issue_token(app: &App, parts: &Parts) -> Result<Answer, SessionRejection> {
     let session = app.sessions.from_request(parts).await?;
@@ -219,11 +246,16 @@ fn with_type(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-fn home_with_cookie(cookie: HeaderValue) -> Answer {
+fn home() -> Answer {
     let mut answer = status(StatusCode::SEE_OTHER);
-    let headers = answer.headers_mut();
-    headers.insert(LOCATION, HeaderValue::from_static("/"));
-    headers.insert(SET_COOKIE, cookie);
+    let home = HeaderValue::from_static("/");
+    answer.headers_mut().insert(LOCATION, home);
+    answer
+}
+
+fn home_with_cookie(cookie: HeaderValue) -> Answer {
+    let mut answer = home();
+    answer.headers_mut().insert(SET_COOKIE, cookie);
     answer
 }
 

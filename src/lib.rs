@@ -279,7 +279,8 @@
 //! ```
 //!
 //! `io.to(sessions.user_room("42"))` reaches all sockets of the user. A session whose user changes, or
-//! goes away, ends its sockets.
+//! goes away, ends its sockets. [`docs::users`] has more: devices, an administrator who demotes a user,
+//! sessions by their ids.
 //!
 //! # Testing
 //!

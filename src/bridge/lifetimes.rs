@@ -33,8 +33,9 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// Evaluated when a session is created, signed in, rotated or touched, with the newest data. An
     /// update that changes the answer touches the session, so a longer one takes effect at once. A
     /// shorter one does not shorten a session that exists; a sign-in, or
-    /// [`max_lifetime`](Self::max_lifetime), does. It must not be zero. If it panics, the lifetime is
-    /// a day. It replaces [`ttl`](Self::ttl), so only one of the two can be set.
+    /// [`max_lifetime`](Self::max_lifetime), does. With zero, no session is created
+    /// ([`NoLifetime`](crate::store::StoreErrorKind::NoLifetime)), and a touch changes nothing. If it panics,
+    /// the lifetime is a day. It replaces [`ttl`](Self::ttl), so only one of the two can be set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -65,8 +66,10 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
 
     /// When a session ends at the latest, however much it is used, from its data. `None`: no limit.
     ///
-    /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it. If
-    /// it panics, the session is over.
+    /// The earlier of this and the store's expiry counts at every load, and no touch goes beyond it. With
+    /// a time that has passed, no session is created
+    /// ([`NoLifetime`](crate::store::StoreErrorKind::NoLifetime)), and one that exists is over. It is over,
+    /// too, if the closure panics.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

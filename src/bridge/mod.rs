@@ -3,6 +3,7 @@
 mod advised;
 mod build;
 mod builder;
+mod end_sessions;
 mod error;
 mod lifetimes;
 mod lookup;
@@ -14,6 +15,6 @@ mod transports;
 mod users;
 
 pub use builder::SessionBridgeBuilder;
+pub use end_sessions::EndSessionsError;
 pub use error::{BridgeConfigError, CreateError};
 pub use session_bridge::SessionBridge;
-pub use users::EndSessionsError;

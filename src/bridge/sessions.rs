@@ -64,6 +64,8 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// # Errors
     ///
     /// When the store fails, or the operating system returns no randomness.
+    /// [`NoLifetime`](StoreErrorKind::NoLifetime) when [`ttl_of`](super::SessionBridgeBuilder::ttl_of) returns
+    /// zero, or [`max_lifetime`](super::SessionBridgeBuilder::max_lifetime) a time that has passed.
     pub async fn create(&self, data: T) -> Result<Session<T>, StoreError>
     where
         T: Clone,
@@ -90,7 +92,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As [`create`](Self::create). A `ttl` of zero is [`NoLifetime`](StoreErrorKind::NoLifetime).
     pub async fn create_for(&self, data: T, ttl: Duration) -> Result<Session<T>, StoreError>
     where
         T: Clone,
@@ -141,7 +143,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// # Errors
     ///
     /// [`Taken`](CreateError::Taken) when a session of this id exists, or its deletion is owed here;
-    /// else when the store fails.
+    /// else when the store fails. A `ttl` of zero is [`NoLifetime`](StoreErrorKind::NoLifetime).
     pub async fn create_with_id(
         &self,
         id: &SessionId,

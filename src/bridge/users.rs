@@ -1,57 +1,24 @@
 //! All sessions of a user.
 
-use std::{cmp::Reverse, collections::HashSet, time::SystemTime};
+use std::cmp::Reverse;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::session_bridge::SessionBridge;
+use super::{
+    end_sessions::{EndSessionsError, Ending},
+    session_bridge::SessionBridge,
+};
 use crate::{
     id::SessionId,
     live::user_room,
     session::Session,
-    store::{StoreError, StoreErrorKind},
+    store::{IndexedSession, StoreError, StoreErrorKind},
 };
 
 /// Maximum number of sessions of a user that are loaded or ended at the same time.
 const CONCURRENCY: usize = 100;
-/// Maximum number of listings, after which sessions that go on being renamed are left.
+/// Maximum number of listings, after which it is an error that a session goes on being renamed.
 const MAX_LISTINGS: usize = 10;
-
-/// Why not all sessions of a user ended. The call can be repeated.
-///
-/// ```
-/// use socketioxide_session::{Session, SessionBridge, bridge::EndSessionsError};
-///
-/// async fn password_changed(sessions: &SessionBridge<String>, session: &Session<String>) -> String {
-///     match sessions.end_other_sessions(session).await {
-///         Ok(number) => format!("{number} other devices are signed out"),
-///         Err(EndSessionsError::Remaining { remaining, .. }) => format!("{remaining} will follow"),
-///         Err(error) => error.to_string(),
-///     }
-/// }
-/// # let _ = password_changed;
-/// ```
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum EndSessionsError {
-    /// The session belongs to no user, so there are no others.
-    #[error("the session belongs to no user")]
-    NoUser,
-    /// The sessions could not be listed or loaded.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Some sessions were not ended, because their records could not be read, or could not be deleted:
-    /// then their sockets on this node are disconnected, and the deletions are retried. The call can be
-    /// repeated.
-    #[error("{remaining} of the user's sessions are not deleted yet")]
-    Remaining {
-        /// Number of sessions that are not deleted yet, or whose records could not be read.
-        remaining: usize,
-        /// The last failure.
-        #[source]
-        error: StoreError,
-    },
-}
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// The sessions of a user, the newest first: "these are my devices".
@@ -81,27 +48,42 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ) -> impl Stream<Item = Result<Session<T>, StoreError>> + Send + Unpin + use<T> {
         let (bridge, user) = (self.clone(), user.to_owned());
         let listed = async move {
-            match bridge.list(&user, None).await {
-                Ok(ids) => bridge.load_all(user, ids).left_stream(),
+            match bridge.list(&user).await {
+                Ok(listed) => bridge.load_all(user, listed).left_stream(),
                 Err(error) => stream::iter([Err(error)]).right_stream(),
             }
         };
         stream::once(listed).flatten().boxed()
     }
 
-    /// Ends all sessions of a user: "log out everywhere". Returns the number of sessions that ended.
+    /// Ends all sessions of a user: "log out everywhere". Returns the number of sessions that ended. Their
+    /// sockets are disconnected, on every node.
     ///
     /// Sessions that are created meanwhile go on; those that are renamed meanwhile end.
     ///
+    /// ```
+    /// use socketioxide_session::{SessionBridge, bridge::EndSessionsError};
+    ///
+    /// async fn account_was_stolen(sessions: &SessionBridge<String>, user: &str) -> Result<(), EndSessionsError> {
+    ///     let ended = sessions.end_sessions_of_user(user).await?;
+    ///     println!("{ended} sessions of {user} have ended");
+    ///     Ok(())
+    /// }
+    /// # let _ = account_was_stolen;
+    /// ```
+    ///
     /// # Errors
     ///
-    /// When the store fails. The call can be repeated.
+    /// When the store fails. [`Remaining`](EndSessionsError::Remaining) when some sessions ended and others
+    /// did not. The call can be repeated.
     pub async fn end_sessions_of_user(&self, user: &str) -> Result<usize, EndSessionsError> {
-        self.end_all(user, None).await
+        self.end_all(user, &[]).await
     }
 
     /// Ends all sessions of the user of this session but this one: a new password, or "sign out
     /// everywhere else". Returns the number of sessions that ended.
+    ///
+    /// A session that was rotated on this node stays under its new id, also when the handle is an older one.
     ///
     /// # Errors
     ///
@@ -113,7 +95,8 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ) -> Result<usize, EndSessionsError> {
         let user = self.inner.live.store().user_id(session.data());
         let user = user.ok_or(EndSessionsError::NoUser)?;
-        self.end_all(&user, Some(session.id())).await
+        let but = session.view().ids();
+        self.end_all(&user, &but).await
     }
 
     /// The room of all sockets of a user, in each namespace: `io.to(sessions.user_room("42"))`. A
@@ -123,91 +106,71 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         user_room(user)
     }
 
-    async fn end_all(
-        &self,
-        user: &str,
-        but: Option<&SessionId>,
-    ) -> Result<usize, EndSessionsError> {
-        // The clocks of two nodes differ, so all of the first listing end, whenever they were created.
-        let mut before = None;
-        let began = SystemTime::now();
-        let mut done = HashSet::new();
-        let mut failed = None;
+    /// Ends the sessions of a user, and lists again until a listing names no further id and all of its
+    /// sessions have ended: a session that is renamed meanwhile is found under its new id, also when the
+    /// rename came between a listing and the loads.
+    async fn end_all(&self, user: &str, but: &[SessionId]) -> Result<usize, EndSessionsError> {
+        let mut ending = Ending::new();
         for _ in 0..MAX_LISTINGS {
-            let ids = self.list(user, before).await?;
-            before = Some(began);
-            let left = |id: &SessionId| Some(id) != but && !done.contains(id);
-            let ids: Vec<_> = ids.into_iter().filter(left).collect();
-            let found: Vec<_> = self.of_user(user, ids).collect().await;
-            if found.is_empty() {
-                break;
+            let listed = self.list(user).await?;
+            let (ids, names_new) = ending.next_ids(listed, but);
+            let ended: Vec<_> = self.end_each(user, ids).collect().await;
+            if ended.is_empty() && !names_new {
+                return ending.outcome();
             }
-            for (id, is_of_user) in found {
-                let ended = match is_of_user {
-                    Ok(()) => self.inner.live.end_by_id(&id).await,
-                    Err(error) => Err(error),
-                };
-                done.insert(id);
-                if let Err(error) = ended {
-                    failed = Some((failed.map_or(0, |(failed, _)| failed) + 1, error));
-                }
+            for (id, ended) in ended {
+                ending.note(id, ended);
             }
         }
-        match failed {
-            None => Ok(done.len()),
-            Some((remaining, error)) => Err(EndSessionsError::Remaining { remaining, error }),
-        }
+        let why = "a session of the user is renamed all the time";
+        ending.failed(StoreError::new(StoreErrorKind::Unavailable, why));
+        ending.outcome()
     }
 
-    /// The ids in the index of a user, the newest first.
-    async fn list(
-        &self,
-        user: &str,
-        before: Option<SystemTime>,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    /// The sessions in the index of a user, the newest first.
+    async fn list(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
         let mut sessions = self.inner.live.store().sessions_of_user(user).await?;
-        sessions.retain(|session| before.is_none_or(|before| session.created <= before));
         sessions.sort_by_key(|session| Reverse(session.created));
-        Ok(sessions.into_iter().map(|session| session.id).collect())
+        Ok(sessions)
     }
 
-    /// Those of these ids whose sessions belong to the user, also when they are not admitted any more,
-    /// and those for which that could not be found out.
-    fn of_user<'a>(
+    /// Ends those of these sessions that belong to the user. Returns their ids, and those for which that
+    /// could not be found out.
+    fn end_each<'a>(
         &'a self,
         user: &'a str,
         ids: Vec<SessionId>,
     ) -> impl Stream<Item = (SessionId, Result<(), StoreError>)> + Send + 'a {
+        let ends = stream::iter(ids)
+            .map(move |id| async move { Some((id.clone(), self.end_one(user, &id).await?)) })
+            .buffer_unordered(CONCURRENCY);
+        ends.filter_map(std::future::ready)
+    }
+
+    /// Ends a session that belongs to the user, also when it is not admitted any more; `None` when it does
+    /// not, or does not exist.
+    async fn end_one(&self, user: &str, id: &SessionId) -> Option<Result<(), StoreError>> {
         let store = self.inner.live.store();
-        let loads = stream::iter(ids)
-            .map(move |id| async move {
-                let loaded = store.load(&id).await;
-                (id, loaded)
-            })
-            .buffered(CONCURRENCY);
-        loads.filter_map(move |(id, loaded)| {
-            let found = match loaded {
-                Ok(Some(record)) if store.user_id(&record.data).as_deref() == Some(user) => {
-                    Some((id, Ok(())))
-                }
-                Ok(_) => None,
-                Err(error) => Some((id, Err(error))),
-            };
-            std::future::ready(found)
-        })
+        match store.load(id).await {
+            Ok(Some(record)) if store.user_id(&record.data).as_deref() == Some(user) => {
+                Some(self.inner.live.end_by_id(id).await)
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Those of these sessions that belong to the user, in their order.
     fn load_all(
         &self,
         user: String,
-        ids: Vec<SessionId>,
+        listed: Vec<IndexedSession>,
     ) -> impl Stream<Item = Result<Session<T>, StoreError>> + Send + use<T> {
         let (loader, bridge) = (self.clone(), self.clone());
-        let loads = stream::iter(ids)
-            .map(move |id| {
+        let loads = stream::iter(listed)
+            .map(move |listed| {
                 let bridge = loader.clone();
-                async move { bridge.get(&id).await }
+                async move { bridge.get(&listed.id).await }
             })
             .buffered(CONCURRENCY);
         loads.filter_map(move |found| {

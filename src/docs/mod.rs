@@ -27,3 +27,6 @@ pub mod sockets {}
 
 #[doc = include_str!("troubleshooting.md")]
 pub mod troubleshooting {}
+
+#[doc = include_str!("users.md")]
+pub mod users {}

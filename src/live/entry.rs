@@ -24,6 +24,9 @@ pub(crate) struct Entry<T> {
     registry: Arc<Registry<Entry<T>>>,
     /// The name of the session's room, once it was needed.
     room: OnceLock<Box<str>>,
+    /// The user of the session, and the name of the room of that user's sockets. A session that changes its
+    /// user ends, so there is one at most while it lives.
+    pub(super) user_room: OnceLock<(Box<str>, Box<str>)>,
     state: Mutex<EntryState<T>>,
     /// Notified when the data has changed or the session has ended.
     pub(super) changed: Notify,
@@ -39,6 +42,7 @@ impl<T> Entry<T> {
             id,
             registry,
             room: OnceLock::new(),
+            user_room: OnceLock::new(),
             state: Mutex::new(State::new(known)),
             changed: Notify::new(),
             turn: tokio::sync::Mutex::new(()),

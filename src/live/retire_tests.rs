@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     time::Duration,
@@ -21,6 +21,91 @@ use super::{
 };
 
 type Hook = Box<dyn FnOnce() + Send>;
+
+/// A socket whose disconnect handler blocks until it is released.
+struct BlockingSocket {
+    socket: PlainSocket,
+    is_blocking: AtomicBool,
+    released: Mutex<mpsc::Receiver<()>>,
+}
+
+impl LiveSocket for BlockingSocket {
+    fn presence(&self) -> Presence {
+        self.socket.presence()
+    }
+
+    fn seat(&self) -> Option<Seat> {
+        self.socket.seat()
+    }
+
+    fn seen(&self) {}
+    fn still_leaving(&self) -> bool {
+        false
+    }
+
+    fn join(&self, room: String) {
+        self.socket.join(room);
+    }
+
+    fn join_later(&self, room: String) {
+        self.socket.join_later(room);
+    }
+
+    fn leave_rooms(&self) {
+        self.socket.leave_rooms();
+    }
+
+    fn disconnect(&self) {
+        self.is_blocking.store(true, Ordering::SeqCst);
+        self.released.lock().recv().ok();
+        self.socket.disconnect();
+    }
+
+    fn release(&self) {}
+
+    fn end_hook(&self, _: EndReason) -> Option<Hook> {
+        None
+    }
+}
+
+/// A user who signs in again on the same transport takes the seat of the socket before. Its disconnect
+/// handler blocks, so the new one is rejected at the deadline of a call, and admitted once it ends.
+#[tokio::test(start_paused = true)]
+async fn a_successor_waits_for_a_disconnect_handler_until_its_deadline() {
+    let (store, id) = (SlowStore::new(true), id("an-id"));
+    let live = node(&store);
+    store.insert(&id, 0).await;
+    let (release, released) = mpsc::channel::<()>();
+    let socket = Arc::new(BlockingSocket {
+        socket: PlainSocket::default(),
+        is_blocking: AtomicBool::new(false),
+        released: Mutex::new(released),
+    });
+    let seat = socket.seat().unwrap();
+    let tab = live.admit(&id, socket.clone()).await.unwrap();
+    live.end_by_id(&id).await.unwrap();
+    // A thread that blocks keeps the paused clock from going on by itself.
+    while !socket.is_blocking.load(Ordering::SeqCst) {
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let succeed = || {
+        let (live, seat) = (live.clone(), seat.clone());
+        tokio::spawn(async move { live.succeed(|| seat).await })
+    };
+    let late = [succeed(), succeed()];
+    // Their time begins now.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_millis(1_900)).await;
+    assert!(late.iter().all(|late| !late.is_finished()));
+    tokio::time::advance(Duration::from_millis(200)).await;
+    for late in late {
+        assert!(!late.await.unwrap());
+    }
+    let in_time = succeed();
+    drop(release);
+    assert!(in_time.await.unwrap());
+    drop(tab);
+}
 
 /// A socket with an end hook.
 struct HookedSocket {
@@ -43,12 +128,13 @@ impl LiveSocket for HookedSocket {
     fn still_leaving(&self) -> bool {
         false
     }
-    fn join_later(&self, room: String) {
-        self.join(room);
-    }
 
     fn join(&self, room: String) {
         self.socket.join(room);
+    }
+
+    fn join_later(&self, room: String) {
+        self.socket.join_later(room);
     }
 
     fn leave_rooms(&self) {

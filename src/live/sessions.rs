@@ -90,13 +90,17 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         self.0.retiring.succeed(seat, deadline).await
     }
 
-    /// Creates a session; `None` when the id is taken.
+    /// Creates a session; `None` when the id is taken. Without a lifetime, none is created: its client would
+    /// get a credential that is worthless.
     pub(crate) async fn create(
         &self,
         id: &SessionId,
         data: T,
         ttl: Duration,
     ) -> Result<Option<View<T>>, StoreError> {
+        if ttl.is_zero() {
+            return Err(StoreErrorKind::NoLifetime.into());
+        }
         let began = Instant::now();
         let Created::Created(revision) = self.0.store.create(id, &data, ttl).await? else {
             return Ok(None);

@@ -35,7 +35,8 @@ pub(crate) trait LiveSocket: Send + Sync + 'static {
     fn still_leaving(&self) -> bool;
     /// Goes by the seat; called at admission only, where the seat is this socket's.
     fn join(&self, room: String);
-    /// Goes by the seat; does nothing when another socket has it.
+    /// Goes by the seat; called after admission. Does nothing when the socket has left, or another one has
+    /// the seat.
     fn join_later(&self, room: String);
     /// Goes by the seat; does nothing when another socket has it.
     fn leave_rooms(&self);

@@ -13,6 +13,18 @@ pub(crate) fn user_room(user: &str) -> String {
     format!("user:{}", user_key(user))
 }
 
+/// The room of the session's user. The hash of a long id is computed once for each entry.
+fn room_of<T>(entry: &Entry<T>, user: &str) -> String {
+    let make = || (user.into(), user_room(user).into());
+    let (known, room) = entry.user_room.get_or_init(make);
+    if **known == *user {
+        room.to_string()
+    } else {
+        // The session is about to end.
+        user_room(user)
+    }
+}
+
 /// Has a socket join the room of its user.
 pub(super) fn join<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
@@ -23,7 +35,7 @@ pub(super) fn join<T: Send + Sync + 'static>(
         return;
     };
     if let Some(user) = core.store.user_id(&known.data) {
-        socket.join(user_room(&user));
+        socket.join(room_of(entry, &user));
     }
 }
 
@@ -41,10 +53,33 @@ pub(super) fn changed<T: Send + Sync + 'static>(
         }
         (None, Some(user)) => {
             let sockets = entry.state().sockets.list.clone();
-            for (_, socket) in sockets {
-                socket.join_later(user_room(&user));
+            for (_, socket) in &sockets {
+                socket.join_later(room_of(entry, &user));
+            }
+            if entry.end_reason().is_some() {
+                // Whatever ended the session meanwhile took its sockets out of the earlier rooms only.
+                for (_, socket) in &sockets {
+                    socket.leave_rooms();
+                }
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::{registry::Registry, state::Known};
+
+    #[test]
+    fn the_room_of_an_entry_is_that_of_its_user_and_computed_once() {
+        let entry = Entry::<()>::new("an-id".parse().unwrap(), Registry::new(), Known::Nothing);
+        let long = "x".repeat(1_000);
+        for user in [long.as_str(), "another", &long] {
+            assert_eq!(room_of(&entry, user), user_room(user));
+        }
+        let (user, room) = entry.user_room.get().unwrap();
+        assert_eq!((&**user, &**room), (&*long, &*user_room(&long)));
     }
 }

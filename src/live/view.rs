@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{entry::Entry, reason::EndReason, snapshot::Snapshot};
+use crate::id::SessionId;
 
 /// Time after a deadline from which on a session counts as over even though the worker has not ended it.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -26,6 +27,17 @@ impl<T> View<T> {
         let deadline = state.snapshot().unwrap_or(&self.snapshot).deadline?;
         let overdue = Instant::now().saturating_duration_since(deadline) > OVERDUE;
         overdue.then_some(EndReason::Expired)
+    }
+
+    /// The ids of the session: that of the handle, and those that rotations on this node gave it since.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        let mut ids = Vec::new();
+        let mut next = Some(self.entry.clone());
+        while let Some(entry) = next {
+            ids.push(entry.id.clone());
+            next = entry.state().successor().cloned();
+        }
+        ids
     }
 
     /// What this node knows of the session now; never older than the view itself.

@@ -247,6 +247,21 @@ impl<T: Send + Sync + 'static> Session<T> {
 
     /// Disconnects the sockets of this session on this node. The session itself goes on, and its
     /// clients may connect again.
+    ///
+    /// The JavaScript client gets `io server disconnect`, after which it stays away until the page calls
+    /// `connect()`. The hook [`on_end`](crate::socketio::SessionMiddleware::on_end) is not called.
+    ///
+    /// ```
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// # #[derive(Clone)] struct User { admin: bool }
+    /// /// A middleware has admitted its sockets as those of an administrator.
+    /// async fn demote(session: &Session<User>) -> Result<(), UpdateError> {
+    ///     session.update(|user| user.admin = false).await?.disconnect();
+    ///     Ok(())
+    /// }
+    /// # let _ = demote;
+    /// ```
     pub fn disconnect(&self) {
         self.sessions.disconnect(&self.view.entry);
     }

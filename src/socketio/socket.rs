@@ -57,18 +57,6 @@ impl<A: Adapter, T> IoSocket<A, T> {
         }
     }
 
-    /// The socket, if its seat is its own.
-    fn with_seat(&self) -> Option<Arc<Socket<A>>> {
-        let socket = self.socket.upgrade()?;
-        let own = match Self::at_seat(&socket) {
-            AtSeat::This => true,
-            // Only while it has not entered its namespace yet.
-            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
-            AtSeat::Another | AtSeat::NoNamespace => false,
-        };
-        own.then_some(socket)
-    }
-
     fn at_seat(socket: &Arc<Socket<A>>) -> AtSeat {
         // The socket's own reference to its namespace outlives the namespace's removal.
         let io: Result<SocketIo<A>, Infallible> = SocketIo::from_connect_parts(socket, &None);
@@ -79,6 +67,16 @@ impl<A: Adapter, T> IoSocket<A, T> {
             None => AtSeat::Empty,
             Some(found) if std::ptr::eq(&raw const *found, Arc::as_ptr(socket)) => AtSeat::This,
             Some(_) => AtSeat::Another,
+        }
+    }
+
+    /// Whether rooms of the seat are those of this socket. An empty seat is this socket's only while it has
+    /// not entered its namespace yet.
+    fn has_seat(&self, socket: &Arc<Socket<A>>) -> bool {
+        match Self::at_seat(socket) {
+            AtSeat::This => true,
+            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
+            AtSeat::Another | AtSeat::NoNamespace => false,
         }
     }
 }
@@ -138,13 +136,23 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
     }
 
     fn join_later(&self, room: String) {
-        if let Some(socket) = self.with_seat() {
-            socket.join(room);
+        let Some(socket) = self.socket.upgrade() else {
+            return;
+        };
+        if !self.has_seat(&socket) {
+            return;
+        }
+        socket.join(room.clone());
+        // Should it have left meanwhile, its rooms were emptied before it joined this one.
+        if !self.has_seat(&socket) {
+            socket.leave(room);
         }
     }
 
     fn leave_rooms(&self) {
-        if let Some(socket) = self.with_seat() {
+        if let Some(socket) = self.socket.upgrade()
+            && self.has_seat(&socket)
+        {
             socket.leave_all();
         }
     }

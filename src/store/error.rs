@@ -62,6 +62,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Decode => "the stored session can't be decoded",
             StoreErrorKind::Encode => "the session can't be encoded",
             StoreErrorKind::TooLarge => "the session is too large for the store",
+            StoreErrorKind::NoLifetime => "the session would have no lifetime",
             StoreErrorKind::Unsupported => "the session store does not support this",
             StoreErrorKind::Other => "the session store failed",
         })
@@ -100,6 +101,9 @@ pub enum StoreErrorKind {
     Encode,
     /// What is to be stored is larger than the store's limit.
     TooLarge,
+    /// A session was to be created without a lifetime: its `ttl` is zero, or
+    /// [`max_lifetime`](crate::bridge::SessionBridgeBuilder::max_lifetime) has passed. The store is not called.
+    NoLifetime,
     /// The store does not support this call, because it is read-only, for example.
     Unsupported,
     /// Anything else.
@@ -108,7 +112,7 @@ pub enum StoreErrorKind {
 
 impl StoreErrorKind {
     /// The kind as a word for metrics and audit logs: `timeout`, `unavailable`, `decode`, `encode`,
-    /// `too-large`, `unsupported` or `other`.
+    /// `too-large`, `no-lifetime`, `unsupported` or `other`.
     ///
     /// ```
     /// use socketioxide_session::store::StoreErrorKind;
@@ -123,6 +127,7 @@ impl StoreErrorKind {
             Self::Decode => "decode",
             Self::Encode => "encode",
             Self::TooLarge => "too-large",
+            Self::NoLifetime => "no-lifetime",
             Self::Unsupported => "unsupported",
             Self::Other => "other",
         }

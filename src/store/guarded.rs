@@ -28,7 +28,8 @@ impl<T> GuardedStore<T> {
 }
 
 impl<T: Send + Sync + 'static> GuardedStore<T> {
-    /// The user of a session with this data. A panic of the application's closure counts as none.
+    /// The user of a session with this data. A panic of the application's closure counts as none; where the
+    /// data is written, it is an error.
     pub(crate) fn user_id(&self, data: &T) -> Option<String> {
         let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.user_id(data)));
         if user.is_err() {
@@ -37,8 +38,10 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         user.unwrap_or_default().filter(|user| !user.is_empty())
     }
 
+    /// Whether a session with this data can be indexed.
     fn check_user(&self, data: &T) -> Result<(), StoreError> {
-        match self.user_id(data) {
+        let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.user_id(data)));
+        match user.map_err(|_| StoreError::panicked("`user_id`"))? {
             Some(user) if user.len() > MAX_USER_ID => {
                 let why = format!("the user id has more than {MAX_USER_ID} bytes");
                 Err(StoreError::new(StoreErrorKind::Encode, why))

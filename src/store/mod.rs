@@ -245,7 +245,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// The sessions that are indexed under this [`user_id`](Self::user_id). The index may name
     /// sessions that have ended or that belong to another user by now, so the caller loads each of
-    /// them and compares.
+    /// them and compares. But each session of the user that a load finds is named: a store that can't write a
+    /// session and its index at once writes the index first.
     ///
     /// # Errors
     ///

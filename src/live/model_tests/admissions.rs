@@ -205,15 +205,16 @@ impl LiveSocket for EndsInJoin {
     fn still_leaving(&self) -> bool {
         false
     }
-    fn join_later(&self, room: String) {
-        self.join(room);
-    }
 
     fn join(&self, room: String) {
         let core = self.live.core();
         let entry = core.find(&self.id).unwrap();
         finish(core, &entry, EndReason::Deleted);
         self.socket.join(room);
+    }
+
+    fn join_later(&self, room: String) {
+        self.join(room);
     }
 
     fn leave_rooms(&self) {

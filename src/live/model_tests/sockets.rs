@@ -57,12 +57,15 @@ impl LiveSocket for PlainSocket {
     fn still_leaving(&self) -> bool {
         false
     }
-    fn join_later(&self, room: String) {
-        self.join(room);
-    }
 
     fn join(&self, _: String) {
         self.in_room.store(true, Ordering::SeqCst);
+    }
+
+    fn join_later(&self, room: String) {
+        if !self.is_gone() {
+            self.join(room);
+        }
     }
 
     fn leave_rooms(&self) {
@@ -155,6 +158,14 @@ impl SeatedSocket {
         self.connected.store(true, Ordering::SeqCst);
     }
 
+    /// An empty seat is this socket's only while it has not entered its namespace yet.
+    fn acts(&self, place: &Occupied) -> bool {
+        match place.by {
+            Some(by) => by == self.number,
+            None => !self.entered.load(Ordering::SeqCst),
+        }
+    }
+
     fn has_seat(&self) -> bool {
         self.place.0.lock().by == Some(self.number)
     }
@@ -186,21 +197,21 @@ impl LiveSocket for SeatedSocket {
     fn still_leaving(&self) -> bool {
         false
     }
-    fn join_later(&self, room: String) {
-        self.join(room);
-    }
 
     fn join(&self, _: String) {
         self.place.0.lock().joined = true;
     }
 
+    fn join_later(&self, _: String) {
+        let mut place = self.place.0.lock();
+        if self.acts(&place) {
+            place.joined = true;
+        }
+    }
+
     fn leave_rooms(&self) {
         let mut place = self.place.0.lock();
-        let acts = match place.by {
-            Some(by) => by == self.number,
-            None => !self.entered.load(Ordering::SeqCst),
-        };
-        if acts {
+        if self.acts(&place) {
             place.joined = false;
         }
     }

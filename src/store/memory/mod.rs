@@ -84,7 +84,8 @@ impl<T> MemoryStore<T> {
     /// Indexes the sessions by the user that they belong to; `None` or an empty text: to none. Needed
     /// for [`sessions_of_user`](crate::SessionBridge::sessions_of_user) and its like.
     ///
-    /// Call it before the store is cloned or used.
+    /// Call it before the store is cloned or used. An id of more than 1 KiB, and a panic of the closure, are
+    /// errors where the bridge creates or saves a session.
     ///
     /// ```
     /// use socketioxide_session::MemoryStore;

@@ -115,7 +115,8 @@ impl<T> RedisStoreBuilder<T> {
     /// [`sessions_of_user`](crate::SessionBridge::sessions_of_user) and its like. See "The index of users"
     /// of [`RedisStore`].
     ///
-    /// All nodes must have the same index: the same closure and the same prefix.
+    /// All nodes must have the same index: the same closure and the same prefix. An id of more than 1 KiB, and
+    /// a panic of the closure, are errors where a session is created or saved.
     ///
     /// ```no_run
     /// # use socketioxide_session::RedisStore;
@@ -237,13 +238,14 @@ impl<T> RedisStoreBuilder<T> {
     }
 
     /// Connects. Waits until the [timeout](Self::connect_timeout) for a server that is not up yet. Then
-    /// tries each needed command on a key that does not exist.
+    /// tries each needed command on keys that do not exist.
     ///
     /// # Errors
     ///
     /// [`Connect`](RedisConfigError::Connect) and [`ConnectTimeout`](RedisConfigError::ConnectTimeout)
     /// when the server can't be reached or refuses the password,
-    /// [`CommandRefused`](RedisConfigError::CommandRefused) when it refuses a needed command.
+    /// [`CommandRefused`](RedisConfigError::CommandRefused) when it refuses a needed command,
+    /// [`KeysRefused`](RedisConfigError::KeysRefused) when it refuses needed keys.
     pub async fn connect(self) -> Result<RedisStore<T>, RedisConfigError> {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let (drivers, in_use) = self.settings.connect(deadline).await?;

@@ -48,6 +48,14 @@ pub enum RedisConfigError {
         /// The reply of the server.
         source: Cause,
     },
+    /// The Redis user may not use keys that the store needs.
+    #[error("the Redis user may not use the keys {keys}, which are needed")]
+    KeysRefused {
+        /// The pattern of the keys, as in the documentation of [`RedisStore`](super::RedisStore).
+        keys: String,
+        /// The reply of the server.
+        source: Cause,
+    },
 }
 
 impl RedisConfigError {
@@ -60,7 +68,12 @@ impl RedisConfigError {
         last.map_or(Self::ConnectTimeout, Self::connect)
     }
 
-    pub(super) fn refused(command: &'static str, error: DriverError) -> Self {
+    /// The command was refused: for itself, or for a key of this pattern.
+    pub(super) fn refused(command: &'static str, keys: String, error: DriverError) -> Self {
+        if error.is_about_keys() {
+            let source = error.into_cause().into();
+            return Self::KeysRefused { keys, source };
+        }
         Self::CommandRefused {
             command,
             source: error.into_cause().into(),

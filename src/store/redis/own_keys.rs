@@ -10,6 +10,11 @@ use sha2::{Digest as _, Sha256};
 use super::{driver::Master, slot};
 use crate::{id::SessionId, store::user_key};
 
+/// The pattern of all keys of this crate's own.
+pub(super) const ALL: &str = "[socketioxide-session]*";
+/// The pattern of the indexes of users.
+pub(super) const ALL_USERS: &str = "[socketioxide-session]user:*";
+
 /// Bytes of the hash of an id: enough that no two ids have the same.
 const HASH_BYTES: usize = 16;
 

@@ -1,4 +1,4 @@
-//! Whether the Redis user may run the commands that the store needs.
+//! Whether the Redis user may run the commands, and use the keys, that the store needs.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{
     config_error::RedisConfigError,
     driver::{Driver, DriverError, Failure, Reply, SetIf},
-    own_keys::{rename_fence, user_hash},
+    own_keys::{self, rename_fence, replaced_mark, user_hash},
 };
+use crate::id::SessionId;
 
 /// Delay before a server that is starting is asked again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -54,22 +55,34 @@ const RUN_LOOK_UP: &str = "
     local reply = redis.pcall('GETEX', KEYS[1])
     return {type(reply) == 'table' and reply.err or ''}";
 
-/// What is tried, on a key that does not exist.
-enum Tried {
-    Sessions(String),
-    LookUp(String),
-    Index(String),
+/// What is tried, on keys that do not exist.
+enum Tried<'a> {
+    Sessions {
+        prefix: &'a str,
+    },
+    LookUp {
+        prefix: &'a str,
+    },
+    /// The marks of replaced ids, and the fences of renames.
+    OwnKeys {
+        prefix: &'a str,
+    },
+    Index {
+        prefix: &'a str,
+    },
 }
 
-/// Runs each needed command on a key that does not exist. Waits until the deadline for a server that is
+/// Runs each needed command on keys that do not exist. Waits until the deadline for a server that is
 /// starting; any other state of the server, as being a replica, is no reason not to use it.
 pub(super) async fn probe(
     driver: &dyn Driver,
     prefix: &str,
     deadline: Instant,
 ) -> Result<(), RedisConfigError> {
-    let key = format!("{prefix}{}", random_id());
-    Tried::Sessions(key).until_answered(driver, deadline).await
+    for tried in [Tried::Sessions { prefix }, Tried::OwnKeys { prefix }] {
+        tried.until_answered(driver, deadline).await?;
+    }
+    Ok(())
 }
 
 /// The same for ids that may be guesses.
@@ -78,8 +91,8 @@ pub(super) async fn probe_look_up(
     prefix: &str,
     deadline: Instant,
 ) -> Result<(), RedisConfigError> {
-    let key = format!("{prefix}{}", random_id());
-    Tried::LookUp(key).until_answered(driver, deadline).await
+    let tried = Tried::LookUp { prefix };
+    tried.until_answered(driver, deadline).await
 }
 
 /// The same for the index of users.
@@ -88,16 +101,26 @@ pub(super) async fn probe_index(
     prefix: &str,
     deadline: Instant,
 ) -> Result<(), RedisConfigError> {
-    let key = user_hash(&random_id(), prefix);
-    Tried::Index(key).until_answered(driver, deadline).await
+    let tried = Tried::Index { prefix };
+    tried.until_answered(driver, deadline).await
 }
 
 /// As long as a generated id, so that a pattern of keys that permits those permits it.
-fn random_id() -> String {
-    format!("probe-{:016x}", fastrand::u64(..))
+fn random_id() -> SessionId {
+    let id = format!("probe-{:016x}", fastrand::u64(..));
+    id.parse().expect("letters and digits are an id")
 }
 
-impl Tried {
+impl Tried<'_> {
+    /// The pattern of the keys, for the error.
+    fn keys(&self) -> String {
+        match self {
+            Self::Sessions { prefix } | Self::LookUp { prefix } => format!("{prefix}*"),
+            Self::OwnKeys { .. } => own_keys::ALL.to_owned(),
+            Self::Index { .. } => own_keys::ALL_USERS.to_owned(),
+        }
+    }
+
     async fn until_answered(
         &self,
         driver: &dyn Driver,
@@ -108,7 +131,9 @@ impl Tried {
                 return Ok(());
             };
             match error.failure() {
-                Failure::Denied => return Err(RedisConfigError::refused(command, error)),
+                Failure::Denied => {
+                    return Err(RedisConfigError::refused(command, self.keys(), error));
+                }
                 Failure::Timeout | Failure::Disconnected | Failure::Starting => {}
                 _ => return Ok(()),
             }
@@ -122,14 +147,30 @@ impl Tried {
 
     async fn run(&self, driver: &dyn Driver) -> Result<(), (&'static str, DriverError)> {
         match self {
-            Self::Sessions(key) => run_each(driver, key).await,
-            Self::LookUp(key) => run_in_script(driver, RUN_LOOK_UP, &[key], &IN_LOOK_UP).await,
-            Self::Index(key) => run_in_script(driver, RUN_INDEX, &[key], &IN_INDEX).await,
+            Self::Sessions { prefix } => {
+                let key = [prefix, random_id().expose()].concat();
+                run_each(driver, &key).await?;
+                run_in_script(driver, RUN_IN_SCRIPTS, &key, &IN_SCRIPTS).await
+            }
+            Self::LookUp { prefix } => {
+                let key = [prefix, random_id().expose()].concat();
+                run_in_script(driver, RUN_LOOK_UP, &key, &IN_LOOK_UP).await
+            }
+            Self::OwnKeys { prefix } => {
+                let id = random_id();
+                run_each(driver, &replaced_mark(&id)).await?;
+                let key = [prefix, id.expose()].concat();
+                run_each(driver, &rename_fence(&key)).await
+            }
+            Self::Index { prefix } => {
+                let key = user_hash(random_id().expose(), prefix);
+                run_in_script(driver, RUN_INDEX, &key, &IN_INDEX).await
+            }
         }
     }
 }
 
-/// The first command that fails, with its error.
+/// The first command outside of scripts that fails, with its error.
 async fn run_each(driver: &dyn Driver, key: &str) -> Result<(), (&'static str, DriverError)> {
     let of = |command| move |error| (command, error);
     driver.get(key).await.map_err(of("GET"))?;
@@ -137,20 +178,17 @@ async fn run_each(driver: &dyn Driver, key: &str) -> Result<(), (&'static str, D
     let set = driver.set(key, Bytes::new(), None, SetIf::Present).await;
     set.map_err(of("SET"))?;
     driver.delete(key).await.map_err(of("DEL"))?;
-    // In a cluster, scripts use a key of this crate's own, too.
-    let fence = driver.is_clustered().then(|| rename_fence(key));
-    let keys: Vec<&str> = [key].into_iter().chain(fence.as_deref()).collect();
-    run_in_script(driver, RUN_IN_SCRIPTS, &keys, &IN_SCRIPTS).await
+    Ok(())
 }
 
 /// The first of these commands of a script that is refused.
 async fn run_in_script(
     driver: &dyn Driver,
     script: &'static str,
-    keys: &[&str],
+    key: &str,
     commands: &[&'static str],
 ) -> Result<(), (&'static str, DriverError)> {
-    let errors = driver.eval(script, keys, Vec::new()).await;
+    let errors = driver.eval(script, &[key], Vec::new()).await;
     let Reply::List(errors) = errors.map_err(|error| ("EVAL", error))? else {
         return Ok(());
     };

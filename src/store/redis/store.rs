@@ -56,10 +56,11 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// 2. A load or a touch adds a missing entry, and extends the life of the hash, in the background, seldom.
 ///    So sessions that another program created, or that are older than the index, are indexed at their
 ///    next load here; until then they are missing from listings. A session that only another program
-///    keeps alive may be missing, too.
+///    keeps alive may be missing until its next load here, because its hash may have expired before it.
 /// 3. An entry may be of a session that has ended or has another user by now. The bridge loads each and
 ///    compares. A listing removes, in the background, the entries without a session that were written
-///    more than a minute ago.
+///    more than a minute ago, and so does a node that has added many for one user, so that they don't pile up
+///    where sessions are never listed.
 /// 4. A create costs one script more, a rename a load and a script, and a save that changes the user up to
 ///    three commands; a save that does not change the user, a touch, a load and a deletion cost no further
 ///    round trip.
@@ -79,8 +80,12 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// | `PING` | only with RESP2 and without a password |
 /// | `CLIENT ID`, `INFO` | sent by the driver when it connects; refused without harm |
 ///
-/// [`connect`](Self::connect) returns an error that names the command when one for the sessions, or for the
-/// index, is refused. An ACL user for all of it, with the default prefix (without an index, leave out
+/// The keys are those of the prefix, and `[socketioxide-session]*`. [`connect`](Self::connect) returns an
+/// error that names the command, or the pattern of the keys, when one for the sessions or for the index is
+/// refused. (Without permission for `[socketioxide-session]mark*` alone, the store works, and the log says
+/// that a flushed database is not noticed at once.)
+///
+/// An ACL user for all of it, with the default prefix (without an index, leave out
 /// `+hset +hget +hdel +hgetall +time`; for records of tower-sessions add `+getex`, and instead of
 /// `~session:*` write `~` and 22 question marks, because their keys are ids without a prefix):
 ///

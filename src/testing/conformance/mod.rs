@@ -28,7 +28,9 @@ pub use sequential::{
 };
 pub use users::{
     a_rename_carries_the_time_of_creation, a_save_moves_a_session_to_another_user,
-    created_sessions_are_listed, deleted_sessions_are_not_listed, users_do_not_mix,
+    created_sessions_are_listed, deleted_sessions_are_not_listed,
+    sessions_are_ordered_by_their_creation, stored_sessions_are_listed,
+    touched_sessions_stay_listed, users_do_not_mix,
 };
 
 use crate::{
@@ -76,6 +78,9 @@ macro_rules! store_conformance {
             every_call_ends,
             dropped_calls_leave_nothing_half_done,
             created_sessions_are_listed,
+            stored_sessions_are_listed,
+            sessions_are_ordered_by_their_creation,
+            touched_sessions_stay_listed,
             deleted_sessions_are_not_listed,
             a_rename_carries_the_time_of_creation,
             a_save_moves_a_session_to_another_user,

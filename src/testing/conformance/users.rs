@@ -1,15 +1,19 @@
 //! The laws of stores that index their sessions by user. Other stores pass them.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
-use super::{LONG, Law, TestData};
+use super::{DEADLINE, LONG, Law, TestData};
 use crate::{
     id::SessionId,
-    store::{IndexedSession, Saved, SessionStore},
+    store::{Created, IndexedSession, Record, Saved, SessionStore},
 };
 
 /// Time between two events whose order a store must be able to tell.
 const TICK: Duration = Duration::from_millis(20);
+/// Lifetime of a session that is touched before it ends, however slow the store is.
+const BRIEF: Duration = Duration::from_secs(1);
+/// Number of attempts to look between two writes of a store.
+const ROUNDS: usize = 25;
 
 /// A user of a store that indexes, and data of sessions of that user.
 struct User<T> {
@@ -38,6 +42,36 @@ impl Law {
     async fn listed<S: SessionStore>(self, store: &S, user: &str) -> Vec<IndexedSession> {
         let listed = store.sessions_of_user(user);
         self.call("sessions_of_user", listed).await
+    }
+
+    /// The answer of a call that gives a user the session `id`, while a reader looks at every moment whether
+    /// what it can load is listed.
+    async fn beside<S, R>(
+        self,
+        store: &S,
+        user: &User<S::Data>,
+        id: &SessionId,
+        call: impl Future<Output = R>,
+    ) -> R
+    where
+        S: SessionStore<Data: TestData>,
+    {
+        let is_of_user = |record: Record<S::Data>| {
+            store.user_id(&record.data).as_deref() == Some(user.id.as_str())
+        };
+        let reader = async {
+            while !self.load(store, id).await.is_some_and(is_of_user) {
+                tokio::task::yield_now().await;
+            }
+            let listed = self.listed(store, &user.id).await;
+            let is_listed = listed.iter().any(|session| session.id == *id);
+            self.check(is_listed, "a session that a load finds is not listed");
+        };
+        let both = async { tokio::join!(call, reader).0 };
+        match tokio::time::timeout(DEADLINE, both).await {
+            Ok(answer) => answer,
+            Err(_) => self.broken("a session can't be found after a call that returned"),
+        }
     }
 
     /// The listed sessions that exist and belong to the user.
@@ -76,6 +110,102 @@ where
             "the sessions of a user are not those that were created",
         );
     }
+}
+
+/// A session that a load finds is listed, at every moment: a store that writes its index and a session one
+/// after the other writes the index first. Else "log out everywhere" misses a session that a client uses
+/// already.
+pub async fn stored_sessions_are_listed<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("what a load finds is listed");
+    let Some(user) = law.user(&*store, "stored") else {
+        return;
+    };
+    for _ in 0..ROUNDS {
+        let [old, new] = [(); 2].map(|()| SessionId::generate().expect("randomness"));
+        let create = store.create(&old, &user.data, LONG);
+        let created = law
+            .beside(&*store, &user, &old, law.call("create", create))
+            .await;
+        law.check(
+            matches!(created, Created::Created(_)),
+            "a new id was said to be taken",
+        );
+
+        let rename = store.rename(&old, &new);
+        let renamed = law
+            .beside(&*store, &user, &new, law.call("rename", rename))
+            .await;
+        law.check(renamed, "a session that exists was not renamed");
+    }
+}
+
+/// The time of creation is that of the creation: it orders the sessions of a user, and no save and no touch
+/// changes it.
+pub async fn sessions_are_ordered_by_their_creation<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("sessions are ordered by their creation");
+    let Some(user) = law.user(&*store, "ordered") else {
+        return;
+    };
+    let mut ids = Vec::new();
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let id = law.create(&*store, &user.data, LONG).await;
+        times.push(created(law, &*store, &user.id, &id).await);
+        ids.push(id);
+        tokio::time::sleep(TICK).await;
+    }
+    law.check(
+        times.is_sorted_by(|earlier, later| earlier < later),
+        "a session was created before an earlier one",
+    );
+    let record = law.must_load(&*store, &ids[0]).await;
+    let mut data = user.data.clone();
+    data.set_number(2);
+    let save = store.save(&ids[0], &data, &record.revision);
+    let saved = law.call("save", save).await;
+    law.check(
+        matches!(saved, Saved::Saved(_)),
+        "a save of the loaded revision was refused",
+    );
+    let touch = store.touch(&ids[1], &user.data, LONG * 2);
+    law.check(
+        law.call("touch", touch).await,
+        "a session that exists was not touched",
+    );
+    for (id, time) in ids.iter().zip(times) {
+        law.check(
+            created(law, &*store, &user.id, id).await == time,
+            "a save or a touch changed the time of creation",
+        );
+    }
+}
+
+/// A session that was touched is listed for as long as it lives, beyond the lifetime that it was created with.
+pub async fn touched_sessions_stay_listed<S>(store: Arc<S>)
+where
+    S: SessionStore<Data: TestData>,
+{
+    let law = Law("touched sessions stay listed");
+    let Some(user) = law.user(&*store, "touched") else {
+        return;
+    };
+    let touched = law.create(&*store, &user.data, BRIEF).await;
+    let touch = store.touch(&touched, &user.data, LONG);
+    law.check(
+        law.call("touch", touch).await,
+        "a session that exists was not touched",
+    );
+    tokio::time::sleep(BRIEF).await;
+    law.check(
+        law.sessions_of(&*store, &user.id).await == HashSet::from([touched]),
+        "the sessions of a user are not those that live on",
+    );
 }
 
 /// A deleted session is not among those that a listing names and a load finds, and all others are.

@@ -9,17 +9,22 @@ const NOT_NOW: [&str; 5] = ["OOM", "BUSY", "MISCONF", "NOREPLICAS", "TRYAGAIN"];
 const STARTING: [&str; 2] = ["LOADING", "CLUSTERDOWN"];
 /// Codes of a replica.
 const DEMOTED: [&str; 2] = ["READONLY", "MASTERDOWN"];
-/// Texts of a command that the user may not run, or that the server does not have. The last three are
+/// Texts of a command that the user may not run, or that the server does not have. The last four are
 /// those of scripts, by Redis 6 and 7, by Redis 8 and Valkey, and by all of them.
-const DENIED: [&str; 7] = [
+const DENIED: [&str; 8] = [
     "NOPERM",
     "NOPROTO",
     "ERR unknown command",
     "ERR unknown subcommand",
     "can't run this command",
+    CANT_ACCESS,
     "ACL failure in script",
     "Unknown Redis command called from",
 ];
+/// The text of a script that uses a key that the user may not use, by Redis 6 and 7.
+const CANT_ACCESS: &str = "can't access at least one of the keys";
+/// In the texts of a refusal because of keys, by all servers. Those because of a command contain `run`.
+const ACCESS: &str = " access ";
 /// What follows this in a reply are the arguments of the command: ids, data, or a password.
 const ARGUMENTS: &str = ", with args beginning with";
 
@@ -76,6 +81,11 @@ impl DriverError {
     /// Whether the server sent a reply, so that it is reachable.
     pub(in crate::store::redis) fn is_reply(&self) -> bool {
         !matches!(self.failure, Failure::Timeout | Failure::Disconnected)
+    }
+
+    /// Whether the user may not use the keys of the command, rather than the command.
+    pub(in crate::store::redis) fn is_about_keys(&self) -> bool {
+        self.failure == Failure::Denied && self.cause.to_string().contains(ACCESS)
     }
 
     pub(in crate::store::redis) fn into_cause(self) -> Box<dyn Error + Send + Sync> {
@@ -158,6 +168,34 @@ mod tests {
             assert!(error.is_reply());
         }
         assert!(!DriverError::timeout().is_reply());
+    }
+
+    #[test]
+    fn a_refusal_because_of_keys_is_told_from_one_of_a_command() {
+        for (text, of_keys) in [
+            ("NOPERM No permissions to access a key", true),
+            (
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+                true,
+            ),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned in the \
+                 command arguments script: f_1",
+                true,
+            ),
+            (
+                "NOPERM User app has no permissions to run the 'keys' command",
+                false,
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: f_1",
+                false,
+            ),
+        ] {
+            let error = DriverError::reply(text);
+            assert_eq!(error.failure(), Failure::Denied, "{text}");
+            assert_eq!(error.is_about_keys(), of_keys, "{text}");
+        }
     }
 
     #[test]

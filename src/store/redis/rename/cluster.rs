@@ -235,6 +235,8 @@ mod tests {
         Lost,
         /// The answer is lost, and the second attempt is refused.
         LostThenRefused,
+        /// The session was touched after it was copied, and the touch of its copy is refused.
+        Touched,
     }
 
     struct Cluster {
@@ -301,6 +303,9 @@ mod tests {
             names: &[&str],
             args: Vec<Bytes>,
         ) -> Result<Reply, DriverError> {
+            if self.fault == Fault::Touched && script != FENCE && script != DELETE_IF {
+                return Err(DriverError::reply("OOM command not allowed"));
+            }
             let mut keys = self.keys.lock();
             let key = names[0].to_owned();
             let deletes_old = script == DELETE_IF && key == "old";
@@ -327,7 +332,12 @@ mod tests {
             if deletes_old && matches!(self.fault, Fault::Lost | Fault::LostThenRefused) {
                 return Err(DriverError::timeout());
             }
-            let mut reply = vec![Reply::Integer(swap), Reply::Integer(-1)];
+            let left = match (self.fault, script == FENCE) {
+                (Fault::Touched, true) => 1_000,
+                (Fault::Touched, false) => 9_000,
+                _ => -1,
+            };
+            let mut reply = vec![Reply::Integer(swap), Reply::Integer(left)];
             reply.extend(stored.map(Reply::Bytes));
             Ok(Reply::List(reply))
         }
@@ -344,6 +354,15 @@ mod tests {
         assert_eq!(renamed(&cluster).await, StoreErrorKind::Unavailable);
         assert!(cluster.get("old").await.unwrap().is_some());
         assert!(cluster.get("new").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn once_the_old_key_is_deleted_it_does_not_fail_any_more() {
+        let cluster = cluster(Fault::Touched);
+        let renamed = rename(&cluster, "old".into(), "new".into(), None).await;
+        assert!(renamed.unwrap());
+        assert!(cluster.get("old").await.unwrap().is_none());
+        assert!(cluster.get("new").await.unwrap().is_some());
     }
 
     #[tokio::test]

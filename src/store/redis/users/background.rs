@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Maximum number of concurrent writes in the background.
-const MAX_CONCURRENT: usize = 64;
+pub(super) const MAX_CONCURRENT: usize = 64;
 /// Maximum number of writes that run or wait, while the server hangs for example.
-const MAX_WAITING: usize = 4096;
+pub(super) const MAX_WAITING: usize = 4096;
 /// Time in milliseconds after which an entry without a session is removed.
 const GRACE: u64 = 60_000;
 /// Number of entries that are pruned at the same time.
@@ -33,7 +33,7 @@ pub(super) struct Background<T> {
     coverage: Coverage,
     permits: Semaphore,
     /// One for each write that runs or waits.
-    room: Arc<Semaphore>,
+    pub(super) room: Arc<Semaphore>,
 }
 
 impl<T> Background<T> {
@@ -74,6 +74,7 @@ impl<T> Background<T> {
 
     pub(super) async fn list(&self, user: &str) -> Result<Listed, StoreError> {
         let listed = self.hash(user)?.list().await.map_err(index_failed)?;
+        self.coverage.counted(user, listed.entries.len());
         for entry in &listed.entries {
             self.coverage.written(user, &entry.id, listed.hash_ttl);
         }
@@ -125,10 +126,27 @@ impl<T: Send + Sync + 'static> Background<T> {
                 ..Put::default()
             };
             let written = index.put(&user, &id, put).await;
-            if written.is_err() {
-                index.coverage.failed(&user, &id);
+            match written {
+                Ok(written) => index.added(&user, &written),
+                Err(error) => {
+                    index.coverage.failed(&user, &id);
+                    return Err(error);
+                }
             }
-            written.map(drop)
+            Ok(())
+        });
+    }
+
+    /// An entry was written. Prunes the index if many were new, because an application may never list it.
+    pub(super) fn added(self: &Arc<Self>, user: &str, written: &Written) {
+        if !written.is_new || !self.coverage.is_crowded(user) {
+            return;
+        }
+        let (index, user) = (self.clone(), user.to_owned());
+        self.spawn(async move {
+            let listed = index.list(&user).await?;
+            index.prune(&user, listed);
+            Ok(())
         });
     }
 

@@ -17,6 +17,8 @@ const RECHECK: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(5);
 /// Minimum interval between two prunings of the index of a user.
 const PRUNE: Duration = Duration::from_mins(1);
+/// Minimum number of entries that this node adds to the index of a user before it prunes it unasked.
+const CROWD: usize = 256;
 /// Maximum number of entries of each map. Beyond it some are forgotten, which costs writes.
 const MAX_KNOWN: usize = 256 * 1024;
 
@@ -37,6 +39,16 @@ struct Known {
     hashes: HashMap<u64, Instant>,
     /// By user: the hash is not to be pruned before.
     prunings: HashMap<u64, Instant>,
+    /// By user: what this node has added since it last saw the whole index.
+    added: HashMap<u64, Added>,
+}
+
+/// New entries of a user.
+struct Added {
+    count: usize,
+    /// The index is pruned when there are this many. It grows with the index, so that pruning costs each new
+    /// entry the same.
+    limit: usize,
 }
 
 impl Coverage {
@@ -69,6 +81,34 @@ impl Coverage {
         let mut known = self.known.lock();
         insert(&mut known.entries, entry, later(now, RECHECK), now);
         insert(&mut known.hashes, hash, later(now, hash_ttl), now);
+    }
+
+    /// This node added an entry. `true` when the index may hold many of sessions that have expired, which only
+    /// a pruning removes: an application may never list the sessions of its users.
+    pub(super) fn is_crowded(&self, user: &str) -> bool {
+        let hash = self.seed.hash_one(user);
+        let mut known = self.known.lock();
+        if known.added.len() >= MAX_KNOWN && !known.added.contains_key(&hash) {
+            known.added.clear();
+        }
+        let added = known.added.entry(hash).or_insert(Added {
+            count: 0,
+            limit: CROWD,
+        });
+        added.count += 1;
+        let crowded = added.count >= added.limit;
+        if crowded {
+            added.count = 0;
+        }
+        crowded
+    }
+
+    /// The whole index of a user was seen, with this number of entries.
+    pub(super) fn counted(&self, user: &str, entries: usize) {
+        let hash = self.seed.hash_one(user);
+        if let Some(added) = self.known.lock().added.get_mut(&hash) {
+            added.limit = CROWD.max(entries / 2);
+        }
     }
 
     /// The entry of a session could not be written.
@@ -140,6 +180,19 @@ mod tests {
         assert!(due(&one, HOUR));
     }
 
+    #[test]
+    fn an_index_is_pruned_unasked_after_it_has_grown_by_half() {
+        let coverage = Coverage::default();
+        let crowded_after = || (1..10_000).find(|_| coverage.is_crowded("ann"));
+        assert_eq!(crowded_after(), Some(CROWD));
+        coverage.counted("ann", 1);
+        assert_eq!(crowded_after(), Some(CROWD));
+        coverage.counted("ann", 10_000);
+        coverage.counted("eve", 1);
+        assert!(!coverage.is_crowded("eve"));
+        assert_eq!(crowded_after(), Some(5_000));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn it_is_bounded_and_prunes_once_a_minute() {
         let coverage = Coverage::default();
@@ -148,12 +201,14 @@ mod tests {
             let user = id.expose().to_owned();
             assert!(coverage.is_due(&user, &id, None));
             assert!(coverage.is_pruning_due(&user));
+            assert!(!coverage.is_crowded(&user));
         }
         {
             let known = coverage.known.lock();
             for map in [&known.entries, &known.hashes, &known.prunings] {
                 assert!(map.len() <= MAX_KNOWN);
             }
+            assert!(known.added.len() <= MAX_KNOWN);
         }
         assert!(coverage.is_pruning_due("ann"));
         assert!(!coverage.is_pruning_due("ann"));

@@ -6,7 +6,8 @@
 //!    by now. The caller of a listing loads each session and compares its user.
 //! 3. An entry is removed in two cases only, and only if it was not written meanwhile: after its session
 //!    has left (a deletion, a rename, another user), and when a listing finds no session more than a
-//!    minute after the entry was written. Until then its session may be about to be stored.
+//!    minute after the entry was written. Until then its session may be about to be stored. A node that has
+//!    added many entries of a user lists by itself, so that what has expired does not pile up.
 //! 4. What a load or a touch finds missing is written in the background: the entry of a session that
 //!    another program created, and the life of a hash that ends before the session.
 //!
@@ -18,6 +19,8 @@
 //! ```
 
 mod background;
+#[cfg(test)]
+mod background_tests;
 mod coverage;
 mod hash;
 
@@ -96,6 +99,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Users<T> {
             ..Put::default()
         };
         let written = self.index.put(&user, id, put).await?;
+        self.index.added(&user, &written);
         let created = self.sessions().create(id, data, ttl).await?;
         if created == Created::Taken {
             self.undo(&user, id, written);

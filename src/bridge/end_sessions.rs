@@ -1,0 +1,113 @@
+//! Ends of all sessions of a user.
+
+use std::{collections::HashSet, time::SystemTime};
+
+use crate::{
+    id::SessionId,
+    store::{IndexedSession, StoreError},
+};
+
+/// Why not all sessions of a user ended. The call can be repeated.
+///
+/// ```
+/// use socketioxide_session::{Session, SessionBridge, bridge::EndSessionsError};
+///
+/// async fn password_changed(sessions: &SessionBridge<String>, session: &Session<String>) -> String {
+///     match sessions.end_other_sessions(session).await {
+///         Ok(number) => format!("{number} other devices are signed out"),
+///         Err(EndSessionsError::Remaining { remaining, .. }) => format!("{remaining} will follow"),
+///         Err(error) => error.to_string(),
+///     }
+/// }
+/// # let _ = password_changed;
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndSessionsError {
+    /// The session belongs to no user, so there are no others.
+    #[error("the session belongs to no user")]
+    NoUser,
+    /// The sessions could not be listed or loaded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Some sessions were not ended, because their records could not be read, or could not be deleted:
+    /// then their sockets on this node are disconnected, and the deletions are retried. The call can be
+    /// repeated.
+    #[error("{remaining} of the user's sessions are not deleted yet")]
+    Remaining {
+        /// Number of sessions that are not deleted yet, or whose records could not be read.
+        remaining: usize,
+        /// The last failure.
+        #[source]
+        error: StoreError,
+    },
+}
+
+/// An end of all sessions of a user that is under way.
+pub(super) struct Ending {
+    began: SystemTime,
+    /// A later listing ends only what was created up to then.
+    created_before: Option<SystemTime>,
+    /// The ids that a listing has named.
+    named: HashSet<SessionId>,
+    /// The ids whose session ended, or could not be ended.
+    done: HashSet<SessionId>,
+    failures: usize,
+    last_failure: Option<StoreError>,
+}
+
+impl Ending {
+    pub(super) fn new() -> Self {
+        Self {
+            began: SystemTime::now(),
+            created_before: None,
+            named: HashSet::new(),
+            done: HashSet::new(),
+            failures: 0,
+            last_failure: None,
+        }
+    }
+
+    /// The ids of a listing, the newest first, that are to be looked at, and whether it names one for the first time.
+    pub(super) fn next_ids(
+        &mut self,
+        mut listed: Vec<IndexedSession>,
+        but: &[SessionId],
+    ) -> (Vec<SessionId>, bool) {
+        // All of the first listing end, whenever they were created: the clocks of two nodes differ. So the
+        // newest of them counts, too.
+        let newest = listed.first().map(|session| session.created);
+        let latest = newest.map_or(self.began, |newest| newest.max(self.began));
+        let before = *self.created_before.get_or_insert(latest);
+        listed.retain(|session| session.created <= before && !but.contains(&session.id));
+        let mut names_new = false;
+        for session in &listed {
+            names_new |= self.named.insert(session.id.clone());
+        }
+        let ids = listed.into_iter().map(|session| session.id);
+        let ids = ids.filter(|id| !self.done.contains(id)).collect();
+        (ids, names_new)
+    }
+
+    pub(super) fn note(&mut self, id: SessionId, ended: Result<(), StoreError>) {
+        self.done.insert(id);
+        if let Err(error) = ended {
+            self.failed(error);
+        }
+    }
+
+    pub(super) fn failed(&mut self, error: StoreError) {
+        self.failures += 1;
+        self.last_failure = Some(error);
+    }
+
+    pub(super) fn outcome(self) -> Result<usize, EndSessionsError> {
+        match self.last_failure {
+            None => Ok(self.done.len()),
+            Some(error) => Err(EndSessionsError::Remaining {
+                remaining: self.failures,
+                error,
+            }),
+        }
+    }
+}
