@@ -6,35 +6,6 @@ import { after, before, describe, test } from "node:test";
 import { Manager } from "socket.io-client";
 import { EXAMPLES, Server, TARGET, TRANSPORTS, ask, next, soon } from "./support.mjs";
 
-describe("the devices of a user", () => {
-  let server;
-  before(async () => {
-    server = await Server.start("axum");
-  });
-  after(() => server?.stop());
-
-  test("are listed, and signed out everywhere else", async () => {
-    const [here, there, bob] = [await server.login("Ann"), await server.login("Ann"), await server.login("Bob")];
-    const tabs = {};
-    for (const [name, cookie] of Object.entries({ here, there, bob })) {
-      tabs[name] = (await server.connect("/", { cookie, transports: ["websocket"] })).socket;
-    }
-    assert.deepEqual(await ask(tabs.there, "visit"), { visits: 1 });
-    const devices = async () => (await server.fetch("GET", "/devices", { cookie: here })).json();
-    assert.deepEqual(await devices(), [{ this: false, visits: 1 }, { this: true, visits: 0 }]);
-
-    const gone = next(tabs.there, "disconnect");
-    const headers = { origin: "https://evil.example" };
-    const foreign = await server.fetch("POST", "/sign-out-elsewhere", { cookie: here, headers });
-    assert.equal(foreign.status, 403);
-    assert.equal((await server.fetch("POST", "/sign-out-elsewhere", { cookie: here })).status, 303);
-    assert.equal((await gone)[0], "io server disconnect");
-    assert.deepEqual(await devices(), [{ this: true, visits: 0 }]);
-    for (const tab of [tabs.here, tabs.bob]) assert.ok((await ask(tab, "whoami")).name);
-    assert.equal(await server.refused("/", { cookie: there }), "NO_SESSION");
-  });
-});
-
 for (const example of EXAMPLES) {
   describe(`the ${example} example`, () => {
     let server;
@@ -76,6 +47,41 @@ for (const example of EXAMPLES) {
       answer = await server.fetch("GET", "/me");
       assert.equal(answer.status, 401);
       assert.deepEqual(await answer.json(), { error: "NO_COOKIE" });
+    });
+
+    test("lists the devices of a user, and signs out everywhere else", async () => {
+      const name = "Ann of several devices";
+      const [here, there, bob] = [await server.login(name), await server.login(name), await server.login("Bob")];
+      const tabs = {};
+      for (const [tab, cookie] of Object.entries({ here, there, bob })) {
+        tabs[tab] = (await server.connect("/", { cookie, transports: ["websocket"] })).socket;
+      }
+      assert.deepEqual(await ask(tabs.there, "visit"), { visits: 1 });
+      const devices = async () => (await server.fetch("GET", "/devices", { cookie: here })).json();
+      assert.deepEqual(await devices(), [{ this: false, visits: 1 }, { this: true, visits: 0 }]);
+
+      const [told, gone] = [next(tabs.there, "ended"), next(tabs.there, "disconnect")];
+      const headers = { origin: "https://evil.example" };
+      const foreign = await server.fetch("POST", "/sign-out-elsewhere", { cookie: here, headers });
+      assert.equal(foreign.status, 403);
+      const answer = await server.fetch("POST", "/sign-out-elsewhere", { cookie: here });
+      assert.equal(answer.status, 303);
+      assert.equal(answer.headers.get("location"), "/");
+      assert.deepEqual(await told, ["deleted"]);
+      assert.equal((await gone)[0], "io server disconnect");
+      assert.deepEqual(await devices(), [{ this: true, visits: 0 }]);
+      for (const tab of [tabs.here, tabs.bob]) assert.ok((await ask(tab, "whoami")).name);
+      assert.equal(await server.refused("/", { cookie: there }), "NO_SESSION");
+    });
+
+    test("lists no devices and ends no session without a session", async () => {
+      const cookie = await server.login("Ann");
+      for (const [method, path] of [["GET", "/devices"], ["POST", "/sign-out-elsewhere"]]) {
+        const answer = await server.fetch(method, path);
+        assert.equal(answer.status, 401);
+        assert.deepEqual(await answer.json(), { error: "NO_COOKIE" });
+      }
+      assert.equal((await server.fetch("GET", "/me", { cookie })).status, 200);
     });
 
     test("refuses an empty name, and a sign-in from another site", async () => {

@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { Redis, freePort } from "./redis.mjs";
+import { Cluster, Redis, freePort } from "./redis.mjs";
 import { Server, ask, next, soon } from "./support.mjs";
 
 /** The way of one process to Redis, which can be cut. */
@@ -42,6 +42,36 @@ class Line {
   }
 }
 
+/** A socket that is told of its end, and put out. */
+async function ends(socket, action) {
+  const told = next(socket, "ended");
+  const gone = next(socket, "disconnect");
+  await action();
+  const [reason] = await told;
+  await gone;
+  return reason;
+}
+
+/** A user with devices on both processes. */
+async function signsOutEverywhereElse(a, b) {
+  const name = "Ann of two processes";
+  const [here, there, third] = [await a.login(name), await b.login(name), await b.login(name)];
+  const { socket } = await b.connect("/", { cookie: there });
+  const { socket: across } = await a.connect("/", { cookie: third });
+  const { socket: stays } = await b.connect("/", { cookie: here });
+  const devices = async (node, cookie) => (await (await node.fetch("GET", "/devices", { cookie })).json()).length;
+  for (const node of [a, b]) assert.equal(await devices(node, here), 3);
+  const acrossGone = next(across, "disconnect");
+  const signOut = () => a.fetch("POST", "/sign-out-elsewhere", { cookie: here });
+  assert.equal(await ends(socket, signOut), "deleted");
+  await acrossGone;
+  for (const node of [a, b]) {
+    assert.equal(await devices(node, here), 1);
+    for (const cookie of [there, third]) assert.equal(await node.refused("/", { cookie }), "NO_SESSION");
+  }
+  assert.deepEqual(await ask(stays, "whoami"), { name, visits: 0 });
+}
+
 describe("two processes on one Redis", () => {
   const SESSION_KEY = Buffer.alloc(32, 7).toString("base64");
   const line = new Line();
@@ -62,16 +92,6 @@ describe("two processes on one Redis", () => {
   });
 
   const key = (cookie) => `session:${decodeURIComponent(cookie).slice("sid=".length + 44)}`;
-
-  /** A socket on `b` that is told of its end, and put out. */
-  async function ends(socket, action) {
-    const told = next(socket, "ended");
-    const gone = next(socket, "disconnect");
-    await action();
-    const [reason] = await told;
-    await gone;
-    return reason;
-  }
 
   /** No client is admitted any more, not even to a session that is live there; until that is noticed, it admits. */
   async function noAnswers(node, cookie) {
@@ -109,6 +129,10 @@ describe("two processes on one Redis", () => {
     const reason = await ends(socket, () => a.fetch("POST", "/logout", { cookie }));
     assert.equal(reason, "deleted");
     assert.equal(await b.refused("/", { cookie }), "NO_SESSION");
+  });
+
+  test("devices of both are listed by each, and signed out everywhere else by one", async () => {
+    await signsOutEverywhereElse(a, b);
   });
 
   test("a deletion by hand, also after an update", async () => {
@@ -248,5 +272,32 @@ describe("two processes on one Redis", () => {
     })(), "a new login");
     const bob = await a.login("Bob");
     assert.equal((await b.connect("/", { cookie: bob })).session.name, "Bob");
+  });
+});
+
+describe("two processes on one cluster", () => {
+  const cluster = new Cluster();
+  let a, b;
+  before(async () => {
+    await cluster.start();
+    const env = { SESSION_KEY: Buffer.alloc(32, 7).toString("base64"), REDIS_URL: cluster.url };
+    a = await Server.start("axum", env);
+    b = await Server.start("axum", env);
+  });
+  after(async () => {
+    await a?.stop();
+    await b?.stop();
+    await cluster.kill();
+  });
+
+  test("log in on one, connect on the other, log out on the first", async () => {
+    const cookie = await a.login("Bob");
+    const { socket } = await b.connect("/", { cookie });
+    assert.equal(await ends(socket, () => a.fetch("POST", "/logout", { cookie })), "deleted");
+    assert.equal(await b.refused("/", { cookie }), "NO_SESSION");
+  });
+
+  test("devices of both are listed by each, and signed out everywhere else by one", async () => {
+    await signsOutEverywhereElse(a, b);
   });
 });

@@ -206,10 +206,22 @@ async fn closures_that_panic_end_neither_the_worker_nor_the_limit() {
     let app = App::new(|bridge| bridge.ttl_of(|_| panic!("ttl_of")));
     let session = app.visitor(1).await;
     assert_expires_in(&session, MINUTE * 60 * 24);
-    let app = App::new(|bridge| bridge.max_lifetime(|_| panic!("max_lifetime")));
+    let app = App::new(|bridge| {
+        bridge.max_lifetime(|visitor| {
+            assert_ne!(visitor.minutes, 2, "max_lifetime");
+            None
+        })
+    });
     let session = app.visitor(1).await;
+    let _ = session.update(|visitor| visitor.minutes = 2).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(app.request(&session).await.is_none());
     assert!(session.reload().await.is_err());
+    // None is created whose limit is not known.
+    let (minutes, latest) = (2, None);
+    let created = app.sessions.create(Visitor { minutes, latest }).await;
+    let kind = created.unwrap_err().kind();
+    assert_eq!(kind, StoreErrorKind::NoLifetime);
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,8 @@ async fn a_server_without_ping_is_no_loss() {
 #[tokio::test]
 async fn without_the_right_to_the_mark_the_feed_still_reports() {
     log::capture();
-    let (server, url) = with_user(&["~session:*", "+@all"]).await;
+    let own = ["~session:*", r"~\[socketioxide-session\]re*", "+@all"];
+    let (server, url) = with_user(&own).await;
     let store = RedisStore::<User>::connect(&url).await.unwrap();
     let mut feed = feed(&store).await;
     let id = created(&store).await;
@@ -120,16 +121,66 @@ async fn a_needed_command_that_is_refused_is_named_at_connect() {
         }
     );
     assert!(named, "{error:?}");
-    // Any other prefix than the permitted one.
-    let (_server, url) = with_user(&["~app:*", "+@all"]).await;
-    let error = RedisStore::<User>::connect(&url).await.unwrap_err();
-    assert!(
-        matches!(error, RedisConfigError::CommandRefused { .. }),
-        "{error:?}"
-    );
-    let permitted = RedisStore::<User>::builder(&url).unwrap();
-    let permitted = permitted.prefix("app:").unwrap();
-    permitted.connect().await.unwrap();
+}
+
+/// Connects with these rules, without and with an index.
+async fn connects(rules: &[&str], prefix: &str) -> [Result<(), RedisConfigError>; 2] {
+    let (server, url) = with_user(rules).await;
+    let builder = || RedisStore::<User>::builder(&url).unwrap().prefix(prefix);
+    let plain = builder().unwrap().connect().await;
+    let indexed = builder().unwrap().user_id(|_| None).connect().await;
+    // What it tries leaves nothing.
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+    [plain.map(drop), indexed.map(drop)]
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_named_at_connect() {
+    let own = r"~\[socketioxide-session\]*";
+    let marks_and_fences = r"~\[socketioxide-session\]re*";
+    for (rules, prefix, refused) in [
+        // Any other prefix than the permitted one.
+        (&["~app:*", own][..], "session:", ["session:*"; 2]),
+        (&["~session:*"], "session:", ["[socketioxide-session]*"; 2]),
+        (
+            &["~session:*", r"~\[socketioxide-session\]replaced:*"],
+            "session:",
+            ["[socketioxide-session]*"; 2],
+        ),
+        (
+            &["~session:*", r"~\[socketioxide-session\]renaming:*"],
+            "session:",
+            ["[socketioxide-session]*"; 2],
+        ),
+        (
+            &["~session:*", marks_and_fences],
+            "session:",
+            ["", "[socketioxide-session]user:*"],
+        ),
+        // Without the backslashes it is a set of characters.
+        (
+            &["~session:*", "~[socketioxide-session]*"],
+            "session:",
+            ["[socketioxide-session]*"; 2],
+        ),
+        (&["~app:*", own], "app:", [""; 2]),
+        (&["~*"], "", [""; 2]),
+    ] {
+        let all = [rules, &["+@all"]].concat();
+        let connected = connects(&all, prefix).await;
+        for (connected, refused) in connected.into_iter().zip(refused) {
+            match connected {
+                Ok(()) => assert_eq!(refused, "", "{rules:?}"),
+                Err(RedisConfigError::KeysRefused { keys, .. }) => {
+                    assert_eq!(keys, refused, "{rules:?}");
+                }
+                Err(other) => panic!("{rules:?}: {other:?}"),
+            }
+        }
+    }
+    let text = connects(&["~session:*", "+@all"], "session:").await[0].clone();
+    let text = text.unwrap_err().to_string();
+    assert!(text.contains("[socketioxide-session]*"), "{text}");
 }
 
 /// The words of the ACL line in the docs.
@@ -140,6 +191,59 @@ pub(crate) fn documented() -> Vec<String> {
     words
         .map(|word| word.trim_matches('\'').to_owned())
         .collect()
+}
+
+/// Every call that reads or writes the index, also in the background.
+async fn uses_the_index(store: &RedisStore<User>) {
+    let listed = async |name: &str| {
+        let listed = store.sessions_of_user(name).await.unwrap();
+        listed
+            .into_iter()
+            .map(|session| session.id)
+            .collect::<Vec<_>>()
+    };
+    let old = created(store).await;
+    let id = SessionId::generate().unwrap();
+    assert!(store.rename(&old, &id).await.unwrap());
+    assert!(listed("Ann").await.contains(&id));
+    soon("the old id leaves the index", async {
+        while listed("Ann").await.contains(&old) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let eve = User {
+        name: "Eve".into(),
+        visits: 0,
+    };
+    let record = must_load(store, &id).await;
+    let saved = store.save(&id, &eve, &record.revision).await.unwrap();
+    assert!(matches!(saved, Saved::Saved(_)));
+    assert_eq!(listed("Eve").await, std::slice::from_ref(&id));
+    soon("it leaves the index of the former user", async {
+        while listed("Ann").await.contains(&id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert!(store.delete(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn without_an_index_the_documented_acl_needs_no_commands_for_it() {
+    let server = Redis::start().await;
+    let index = ["+hset", "+hget", "+hdel", "+hgetall", "+time"];
+    let words = documented();
+    let words = words.iter().map(String::as_str);
+    let words: Vec<&str> = words.filter(|word| !index.contains(word)).collect();
+    assert_eq!(server.cli(&words), "OK");
+    let url = server.url().replace("://", "://app:password@");
+    let store = RedisStore::<User>::connect(&url).await.unwrap();
+    works(&store, |key| {
+        server.cli(&["DEL", key]);
+    })
+    .await;
+    assert_eq!(server.cli(&["ACL", "LOG"]), "", "something was refused");
 }
 
 #[tokio::test]
@@ -166,7 +270,7 @@ async fn the_documented_acl_is_enough_and_grants_only_what_is_needed() {
         let id = SessionId::generate().unwrap();
         store.mark_replaced(&id).await.unwrap();
         assert!(store.was_replaced(&id).await.unwrap());
-        store.sessions_of_user("Ann").await.unwrap();
+        uses_the_index(&store).await;
         for server in servers {
             assert_eq!(server.cli(&["ACL", "LOG"]), "", "something was refused");
             let other = ["--user", "app", "--pass", "password", "GET", "other"];

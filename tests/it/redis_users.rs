@@ -1,7 +1,7 @@
 //! The index of users on real servers.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     time::{Duration, SystemTime},
 };
 
@@ -12,10 +12,13 @@ use socketioxide_session::{
     store::{Created, RedisConfigError, Saved, StoreErrorKind},
 };
 
-use crate::support::{
-    redis::{Cluster, HOUR, Redis, must_load},
-    server::{Server, Setup, User},
-    soon,
+use crate::{
+    support::{
+        redis::{Cluster, HOUR, Redis, must_load},
+        server::{Server, Setup, User},
+        soon,
+    },
+    users,
 };
 
 /// The key of the index of a user.
@@ -316,85 +319,41 @@ async fn a_command_of_the_index_that_is_refused_is_named_at_connect() {
     }
 }
 
-const USERS: usize = 200;
-const SESSIONS: usize = 2_000;
-const STEPS: usize = 6_000;
-const TASKS: u64 = 16;
+/// Number of sessions that the server has.
+fn session_count(server: &Redis) -> usize {
+    let keys = server.cli(&["KEYS", "session:*"]);
+    keys.lines().filter(|key| !key.is_empty()).count()
+}
 
-/// The user of each session that must exist.
-type Model = HashMap<SessionId, String>;
-
-/// Random calls on sessions that no other task uses; returns what must exist then.
-async fn live(stores: [RedisStore<User>; 2], seed: u64) -> Model {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut model = Model::new();
-    let mut alive: Vec<SessionId> = Vec::new();
-    let tasks = usize::try_from(TASKS).unwrap();
-    for step in 0..(SESSIONS + STEPS) / tasks {
-        let store = &stores[random.usize(..2)];
-        let name = format!("user {}", random.usize(..USERS));
-        if step < SESSIONS / tasks {
-            let id = created(store, &name).await;
-            model.insert(id.clone(), name);
-            alive.push(id);
-            continue;
-        }
-        let nth = random.usize(..alive.len());
-        let id = alive[nth].clone();
-        match random.u8(..10) {
-            0..3 => {
-                let record = must_load(store, &id).await;
-                let saved = store.save(&id, &user(&name), &record.revision).await;
-                assert!(matches!(saved.unwrap(), Saved::Saved(_)));
-                model.insert(id, name);
-            }
-            3..6 => {
-                let new = SessionId::generate().unwrap();
-                assert!(store.rename(&id, &new).await.unwrap());
-                let user = model.remove(&id).unwrap();
-                model.insert(new.clone(), user);
-                alive[nth] = new;
-            }
-            6..8 => {
-                let data = user(&model[&id]);
-                assert!(store.touch(&id, &data, HOUR * 2).await.unwrap());
-            }
-            8 => {
-                assert!(store.delete(&id).await.unwrap());
-                model.remove(&id);
-                alive.swap_remove(nth);
-            }
-            _ => {
-                let new = created(store, &name).await;
-                model.insert(new.clone(), name);
-                alive.push(new);
-            }
-        }
-    }
-    model
+/// Two nodes, each with connections of its own.
+async fn bridges(url: &str) -> [SessionBridge<User>; 2] {
+    [
+        users::bridge(connect(url).await),
+        users::bridge(connect(url).await),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_random_calls_the_index_agrees_with_a_model() {
     let server = Redis::start().await;
-    let stores = [connect(&server.url()).await, connect(&server.url()).await];
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|seed| tokio::spawn(live(stores.clone(), seed)))
-        .collect();
-    let mut model = Model::new();
-    for task in tasks {
-        model.extend(task.await.unwrap());
-    }
-    let mut by_user: HashMap<String, HashSet<SessionId>> = HashMap::new();
-    for (id, user) in model {
-        by_user.entry(user).or_default().insert(id);
-    }
-    let node = node(&server.url()).await;
-    for nth in 0..USERS {
-        let name = format!("user {nth}");
-        let expected = by_user.remove(&name).unwrap_or_default();
-        assert_eq!(ids(&node.sessions, &name).await, expected, "{name}");
-    }
+    let nodes = bridges(&server.url()).await;
+    let model = users::model::after_random_calls(&nodes).await;
+    // What expires has the shortest lifetime of all by far.
+    let sessions = model.len();
+    soon("they expire", async {
+        while session_count(&server) > sessions {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    users::model::assert_agrees(&nodes[0], model).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_user_has_ten_thousand_sessions() {
+    let server = Redis::start().await;
+    let [here, there] = bridges(&server.url()).await;
+    users::model::one_user_with_many(&here, &there).await;
 }
 
 #[tokio::test]
@@ -426,4 +385,62 @@ async fn a_rename_during_a_save_of_another_user_is_listed_for_that_user() {
         })
         .await;
     }
+}
+
+/// Another program gives a session another user, or one whose id this program can't derive.
+#[tokio::test]
+async fn a_user_that_another_program_changes_ends_the_sockets_and_is_listed_anew() {
+    let server = Redis::start().await;
+    let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+    let builder = builder.user_id(|user| {
+        assert_ne!(user.name, "odd", "this user has no id");
+        Some(user.name.clone())
+    });
+    let setup = Setup::new()
+        .say_why()
+        .store(builder.connect().await.unwrap());
+    let node = setup.start().await;
+    for (name, is_listed) in [
+        ("Eve", true),
+        ("odd", false),
+        ("", false),
+        (&"x".repeat(2_000), true),
+    ] {
+        let ann = node.login("Ann").await;
+        let mut tab = node.connected(&ann).await;
+        let key = format!("session:{}", ann.id().expose());
+        let record = format!(r#"{{"name":"{name}","visits":0}}"#);
+        server.cli(&["SET", &key, &record, "KEEPTTL"]);
+        assert_eq!(tab.frame_of("42").await, r#"42["ended","user-changed"]"#);
+        tab.frame_of("41").await;
+        // The client of the session is admitted as the new user.
+        let mut again = node.connected(&ann).await;
+        let me = format!("[{record}]");
+        assert_eq!(again.ask("/", "whoami").await, me);
+        assert!(!ids(&node.sessions, "Ann").await.contains(ann.id()));
+        soon("it is listed", async {
+            while ids(&node.sessions, name).await.contains(ann.id()) != is_listed {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// An application that never lists the sessions of a user who logs in again and again, and lets them expire.
+#[tokio::test]
+async fn entries_of_expired_sessions_do_not_pile_up_without_a_listing() {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let key = index("Ann");
+    let old = ago(Duration::from_mins(2));
+    let expired: Vec<_> = (0..500).map(|nth| format!("expired-{nth}")).collect();
+    let value = entry(old, old);
+    let pairs = expired.iter().flat_map(|id| [id.as_str(), &value]);
+    let hset: Vec<&str> = ["HSET", &key].into_iter().chain(pairs).collect();
+    assert_eq!(server.cli(&hset), "500");
+    for _ in 0..256 {
+        created(&store, "Ann").await;
+    }
+    until_cli(&server, &["HLEN", &key], "256").await;
 }

@@ -20,7 +20,7 @@ use socketioxide_session::testing::conformance as laws;
 use store::{Wrong, WrongStore};
 
 /// The name and the sentence of each law, and the store that breaks it.
-const LAWS: [(&str, &str, Wrong); 17] = [
+const LAWS: [(&str, &str, Wrong); 20] = [
     (
         "create_never_overwrites",
         "create never overwrites",
@@ -77,6 +77,21 @@ const LAWS: [(&str, &str, Wrong); 17] = [
         "created_sessions_are_listed",
         "created sessions are listed",
         Wrong::CreateIsNotListed,
+    ),
+    (
+        "stored_sessions_are_listed",
+        "what a load finds is listed",
+        Wrong::IndexComesSecond,
+    ),
+    (
+        "sessions_are_ordered_by_their_creation",
+        "sessions are ordered by their creation",
+        Wrong::CreatedIsNoTime,
+    ),
+    (
+        "touched_sessions_stay_listed",
+        "touched sessions stay listed",
+        Wrong::TouchKeepsTheIndex,
     ),
     (
         "deleted_sessions_are_not_listed",
@@ -142,6 +157,11 @@ fn run_law(wrong: Wrong, law: &str) {
                 laws::dropped_calls_leave_nothing_half_done(store).await;
             }
             "created_sessions_are_listed" => laws::created_sessions_are_listed(store).await,
+            "stored_sessions_are_listed" => laws::stored_sessions_are_listed(store).await,
+            "sessions_are_ordered_by_their_creation" => {
+                laws::sessions_are_ordered_by_their_creation(store).await;
+            }
+            "touched_sessions_stay_listed" => laws::touched_sessions_stay_listed(store).await,
             "deleted_sessions_are_not_listed" => {
                 laws::deleted_sessions_are_not_listed(store).await;
             }

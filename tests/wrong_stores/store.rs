@@ -35,6 +35,9 @@ pub(crate) enum Wrong {
     DeleteOfNothingHangs,
     CreateInTwoSteps,
     CreateIsNotListed,
+    IndexComesSecond,
+    CreatedIsNoTime,
+    TouchKeepsTheIndex,
     DeleteForgetsTheUser,
     RenameIsNew,
     SaveKeepsTheUser,
@@ -42,7 +45,7 @@ pub(crate) enum Wrong {
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Nothing,
         Self::CreateOverwrites,
         Self::ExpiredIsThere,
@@ -57,6 +60,9 @@ impl Wrong {
         Self::DeleteOfNothingHangs,
         Self::CreateInTwoSteps,
         Self::CreateIsNotListed,
+        Self::IndexComesSecond,
+        Self::CreatedIsNoTime,
+        Self::TouchKeepsTheIndex,
         Self::DeleteForgetsTheUser,
         Self::RenameIsNew,
         Self::SaveKeepsTheUser,
@@ -86,6 +92,8 @@ struct Stored {
     created: SystemTime,
     /// The user in the index; `None`: not indexed.
     user: Option<String>,
+    /// When it leaves the index.
+    listed_until: Instant,
 }
 
 impl WrongStore {
@@ -139,6 +147,7 @@ impl SessionStore for WrongStore {
             revision: 0,
             created: SystemTime::now(),
             user: Some(data.text.clone()),
+            listed_until: Instant::now() + ttl,
         };
         {
             let mut shared = self.shared.lock();
@@ -151,7 +160,13 @@ impl SessionStore for WrongStore {
             if self.is(Wrong::CreateIsNotListed) && data.number > 1 {
                 stored.user = None;
             }
+            if self.is(Wrong::CreatedIsNoTime) {
+                stored.created = SystemTime::UNIX_EPOCH;
+            }
             let mut first = stored.clone();
+            if self.is(Wrong::IndexComesSecond) {
+                first.user = None;
+            }
             if self.is(Wrong::CreateInTwoSteps) {
                 first.data = SampleData::sample(0, "not yet");
             }
@@ -161,6 +176,17 @@ impl SessionStore for WrongStore {
         if self.is(Wrong::CreateInTwoSteps) {
             yield_now().await;
             self.shared.lock().sessions.insert(self.key(id), stored);
+        } else if self.is(Wrong::IndexComesSecond) {
+            // To its end, whether or not a caller waits for it.
+            let (shared, key, user) = (self.shared.clone(), self.key(id), stored.user);
+            let indexing = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                if let Some(stored) = shared.lock().sessions.get_mut(&key) {
+                    stored.user = user;
+                }
+            });
+            let failed = |error| StoreError::new(StoreErrorKind::Other, error);
+            indexing.await.map_err(failed)?;
         }
         self.tell(id);
         Ok(Created::Created(revision.into()))
@@ -247,6 +273,7 @@ impl SessionStore for WrongStore {
                     revision,
                     created: SystemTime::now(),
                     user: None,
+                    listed_until: expires,
                 };
                 shared.sessions.insert(key, stored);
                 return Ok(true);
@@ -255,6 +282,9 @@ impl SessionStore for WrongStore {
         };
         if self.is(Wrong::TouchShortens) || expires > stored.expires {
             stored.expires = expires;
+        }
+        if !self.is(Wrong::TouchKeepsTheIndex) {
+            stored.listed_until = stored.expires;
         }
         shared.sessions.insert(key, stored);
         self.tell(id);
@@ -349,7 +379,7 @@ impl SessionStore for WrongStore {
         let shared = self.shared.lock();
         let listed = shared.sessions.iter().filter(|(_, stored)| {
             let of = stored.user.as_ref();
-            of.is_some_and(|of| key(of) == key(user))
+            of.is_some_and(|of| key(of) == key(user)) && stored.listed_until > Instant::now()
         });
         let sessions =
             listed.map(|(id, stored)| IndexedSession::new(id.parse().unwrap(), stored.created));

@@ -109,27 +109,28 @@ for (const example of EXAMPLES) {
       await server.stop();
     }
   });
-}
 
-test("the devices of a user are shown, and signed out everywhere else", async () => {
-  const server = await Server.start("axum");
-  try {
-    const [laptop, phone] = [await profile(browser), await profile(browser, PHONE)];
-    const [here, there] = [await tab(laptop, server.url), await tab(phone, server.url)];
-    for (const page of [there, here]) await signIn(page, "Ann");
-    await here.click("text=Your devices");
-    const devices = here.locator("#device-list li");
-    await devices.nth(1).waitFor();
-    assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits", "Another browser, 0 visits"]);
-    await picture(here, "devices");
-    await here.click("text=Sign out everywhere else");
-    await inState(there, "signed-out");
-    await inState(here, "connected", "Connected as Ann.");
-    await here.click("text=Your devices");
-    await devices.first().waitFor();
-    assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits"]);
-    await Promise.all([laptop.close(), phone.close()]);
-  } finally {
-    await server.stop();
-  }
-});
+  test(`the page of the ${example} example shows the devices of a user, and signs out everywhere else`, async () => {
+    const server = await Server.start(example);
+    try {
+      const [laptop, phone] = [await profile(browser), await profile(browser, PHONE)];
+      const [here, there] = [await tab(laptop, server.url), await tab(phone, server.url)];
+      for (const page of [there, here]) await signIn(page, "Ann");
+      await here.click("text=Your devices");
+      const devices = here.locator("#device-list li");
+      await devices.nth(1).waitFor();
+      assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits", "Another browser, 0 visits"]);
+      await picture(here, `${example}-devices`);
+      await here.click("text=Sign out everywhere else");
+      await inState(there, "signed-out");
+      await inState(here, "connected", "Connected as Ann.");
+      await here.click("text=Your devices");
+      await devices.first().waitFor();
+      assert.deepEqual(await devices.allTextContents(), ["This browser, 0 visits"]);
+      assert.deepEqual(here.errors, []);
+      await Promise.all([laptop.close(), phone.close()]);
+    } finally {
+      await server.stop();
+    }
+  });
+}

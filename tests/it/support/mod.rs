@@ -1,6 +1,8 @@
 //! A real server, and clients that speak to it in bytes of their own.
 
 pub(crate) mod check;
+#[cfg(feature = "redis")]
+pub(crate) mod line;
 pub(crate) mod log;
 pub(crate) mod polling;
 pub(crate) mod read_only;

@@ -1,0 +1,49 @@
+//! All sessions of a user.
+
+mod by_id;
+mod ends;
+pub(crate) mod model;
+mod rooms;
+mod store;
+
+use std::collections::HashSet;
+
+use futures_util::TryStreamExt as _;
+use socketioxide_session::{
+    Keyring, SecretKey, Session, SessionBridge, SessionId, SessionStore, SignedCookie,
+};
+
+use crate::support::server::User;
+
+fn user(name: &str) -> User {
+    User {
+        name: name.into(),
+        visits: 0,
+    }
+}
+
+fn cookie() -> SignedCookie {
+    let keys = Keyring::new(SecretKey::from_bytes(&[9; 32]).unwrap());
+    SignedCookie::new("sid", &keys).unwrap()
+}
+
+pub(crate) fn bridge<T: Send + Sync + 'static>(
+    store: impl SessionStore<Data = T>,
+) -> SessionBridge<T> {
+    SessionBridge::builder(cookie(), store).build().unwrap()
+}
+
+async fn listed<T: Send + Sync + 'static>(
+    sessions: &SessionBridge<T>,
+    user: &str,
+) -> Vec<Session<T>> {
+    sessions.sessions_of_user(user).try_collect().await.unwrap()
+}
+
+pub(crate) async fn ids<T: Send + Sync + 'static>(
+    sessions: &SessionBridge<T>,
+    user: &str,
+) -> HashSet<SessionId> {
+    let listed = listed(sessions, user).await;
+    listed.iter().map(|session| session.id().clone()).collect()
+}
