@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use socketioxide_session::{RedisStore, Session, UpdateError, store::StoreErrorKind};
 
 use crate::support::{
-    redis::Redis,
+    redis::{Redis, key},
     server::{Server, Setup, User},
     socket::Client,
     soon, until,
@@ -240,5 +240,37 @@ async fn a_flush_ends_the_sockets_long_before_they_are_revalidated() {
     redis.cli(&["FLUSHALL"]);
     assert_eq!(tab.frame().await, r#"42["ended","deleted"]"#);
     assert_eq!(tab.frame().await, "41");
+    node.assert_empty().await;
+}
+
+/// The server forgets sessions that are live here, and reports each of them as changed. Each is loaded
+/// again, by which the server forgets another.
+#[tokio::test]
+async fn a_tracking_table_that_is_too_small_costs_loads_and_loses_nothing() {
+    let redis = Redis::start_with(&["--tracking-table-max-keys", "10"]).await;
+    let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
+    // No periodic check finds what a report missed.
+    let setup = Setup::new().say_why().store(store).bridge(|bridge| {
+        bridge
+            .revalidate_every(Duration::from_hours(1))
+            .max_stale(Duration::from_hours(2))
+    });
+    let node = setup.start().await;
+    let mut tabs = Vec::new();
+    for nth in 0..40 {
+        let session = node.login(&format!("User {nth}")).await;
+        tabs.push((node.connected(&session).await, session));
+    }
+    let loads = || {
+        let stats = redis.cli(&["INFO", "commandstats"]);
+        let gets = stats.split("cmdstat_get:calls=").nth(1).unwrap();
+        gets.split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    until("more loads than sessions", || loads() > 2 * tabs.len()).await;
+    for (tab, session) in &mut tabs {
+        assert_eq!(redis.cli(&["DEL", &key(session.id())]), "1");
+        assert_eq!(tab.frame_of("42").await, r#"42["ended","deleted"]"#);
+        assert_eq!(tab.frame().await, "41");
+    }
     node.assert_empty().await;
 }
