@@ -53,7 +53,7 @@ pub(super) trait Driver: Send + Sync + 'static {
     /// `GET`.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, DriverError>;
 
-    /// `GET` and `PTTL` in one write. The `GET` arms tracking.
+    /// `GET` and `PTTL` in one round trip. The `GET` arms tracking.
     async fn get_and_ttl(&self, key: &str) -> Result<(Option<Bytes>, i64), DriverError>;
 
     /// `SET`, with `PX` when there is a `ttl`. `false` when the condition was not met.
