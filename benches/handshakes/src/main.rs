@@ -14,7 +14,7 @@
 //! | option | meaning |
 //! |---|---|
 //! | `--rounds N` | rounds; 5. 100 for a narrow interval |
-//! | `--handshakes N` | handshakes of each server and scenario in a round; 2,000 |
+//! | `--handshakes N` | handshakes of each server and scenario in a round; 2,000, or 500 from 50 rounds on |
 //! | `--at-once N` | concurrent clients; 16, in a storm 16 times as many |
 //! | `--sessions N` | sessions; 1,000 |
 //! | `--sockets N` | idle sockets when memory is measured; 5,000. 0 skips it |
@@ -59,7 +59,8 @@ const STORM: usize = 16;
 struct Options {
     mode: Mode,
     rounds: usize,
-    handshakes: usize,
+    /// As many as the rounds ask for, if `None`.
+    handshakes: Option<usize>,
     at_once: usize,
     sessions: usize,
     sockets: usize,
@@ -91,7 +92,7 @@ impl Options {
         let mut options = Self {
             mode: Mode::Run,
             rounds: 5,
-            handshakes: 2_000,
+            handshakes: None,
             at_once: 16,
             sessions: 1_000,
             sockets: 5_000,
@@ -103,7 +104,7 @@ impl Options {
         while let Some(word) = words.next()? {
             match word {
                 Arg::Long("rounds") => options.rounds = words.value()?.parse()?,
-                Arg::Long("handshakes") => options.handshakes = words.value()?.parse()?,
+                Arg::Long("handshakes") => options.handshakes = Some(words.value()?.parse()?),
                 Arg::Long("at-once") => options.at_once = words.value()?.parse()?,
                 Arg::Long("sessions") => options.sessions = words.value()?.parse()?,
                 Arg::Long("sockets") => options.sockets = words.value()?.parse()?,
@@ -201,8 +202,8 @@ impl Options {
         server: &mut Server,
         redis: Option<&Redis>,
     ) -> Result<[(Scenario, measure::Sample); 3], Failure> {
-        let load = self.load(self.handshakes, self.at_once);
-        let storm = self.load(self.handshakes, self.at_once * STORM);
+        let load = self.load(self.handshakes(), self.at_once);
+        let storm = self.load(self.handshakes(), self.at_once * STORM);
         let left = measure::leave(server, redis, load).await?;
         let [stayed, stormed] = measure::stay_and_storm(server, redis, load, storm).await?;
         Ok([
@@ -254,6 +255,12 @@ impl Options {
             sizes.push((*variant, found[0], found[1]));
         }
         Ok(sizes)
+    }
+
+    /// Short rounds when there are many of them.
+    fn handshakes(&self) -> usize {
+        let default = if self.rounds < 50 { 2_000 } else { 500 };
+        self.handshakes.unwrap_or(default)
     }
 
     fn load(&self, handshakes: usize, at_once: usize) -> Load {
