@@ -1,32 +1,54 @@
 //! A future with a deadline.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
-use tokio::time::{Instant, sleep_until};
+use pin_project_lite::pin_project;
+use tokio::{
+    task::{Unconstrained, unconstrained},
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// The output of `future`, or `None` at the deadline.
 ///
-/// As [`tokio::time::timeout_at`], but without a timer for a future that is ready at once, and without
-/// moving the future.
-pub(crate) async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut timer = pin!(None);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
+/// As [`tokio::time::timeout_at`], but without a timer for a future that is ready at once.
+pub(crate) fn within<F: Future>(deadline: Instant, future: F) -> Within<F> {
+    Within {
+        future,
+        deadline,
+        timer: None,
+    }
+}
+
+pin_project! {
+    /// The future of [`within`]. (Not an `async fn`, whose future would hold its argument twice.)
+    pub(crate) struct Within<F> {
+        #[pin]
+        future: F,
+        deadline: Instant,
+        // Boxed, because most futures are ready at once. A future that uses up the task's budget must not
+        // keep the timer from being polled.
+        timer: Option<Pin<Box<Unconstrained<Sleep>>>>,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(context) {
             return Poll::Ready(Some(output));
         }
-        if timer.is_none() {
-            // A future that uses up the task's budget must not keep the timer from being polled.
-            timer.set(Some(tokio::task::unconstrained(sleep_until(deadline))));
-        }
-        let timer = timer.as_mut().as_pin_mut().expect("it was set above");
-        timer.poll(context).map(|()| None)
-    })
-    .await
+        let deadline = *this.deadline;
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(unconstrained(sleep_until(deadline))));
+        timer.as_mut().poll(context).map(|()| None)
+    }
 }
 
 #[cfg(test)]

@@ -258,11 +258,11 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     pub(crate) async fn admit(
         &self,
         handshake: &Handshake<'_>,
-        socket: Arc<dyn LiveSocket>,
+        socket: &Arc<dyn LiveSocket>,
     ) -> Result<Attachment<T>, SessionRejection> {
         let id = self.identify(handshake).await?;
         observe::identified(|| id.fingerprint());
-        let admitted = self.inner.live.admit(&id, socket).await;
+        let admitted = self.inner.live.admit(&id, socket.clone()).await;
         admitted.map_err(|error| refused(&id, error))
     }
 

@@ -39,6 +39,12 @@ use crate::{
 /// ```
 pub struct SessionService<S, T: Send + Sync + 'static> {
     inner: S,
+    /// In one allocation, because routers clone a service for each request, more than once.
+    common: Arc<Common<T>>,
+}
+
+/// What all clones of a service share.
+struct Common<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,
     settings: Settings,
 }
@@ -63,10 +69,11 @@ where
         let (mut parts, body) = request.into_parts();
         let opens = self.check(&mut parts);
         let taken_for = self.take(opens, &mut parts);
-        let refresh = self.settings.refresh.clone();
-        let layered = LayeredRequest::insert(self.bridge.clone(), &mut parts, taken_for, refresh);
+        let Common { bridge, settings } = &*self.common;
+        let refresh = settings.refresh.clone();
+        let layered = LayeredRequest::insert(bridge.clone(), &mut parts, taken_for, refresh);
         let in_flight = InFlight::new(layered.clone());
-        let rejects = self.settings.reject_unauthenticated;
+        let rejects = settings.reject_unauthenticated;
         if opens.is_some() && (rejects || layered.may_refresh(&parts)) {
             let future = self.looked_up(parts, body, layered);
             return SessionFuture::looked_up(Box::pin(future), in_flight);
@@ -78,24 +85,20 @@ where
 
 impl<S, T: Send + Sync + 'static> SessionService<S, T> {
     pub(super) fn new(inner: S, bridge: SessionBridge<T>, settings: Settings) -> Self {
-        Self {
-            inner,
-            bridge,
-            settings,
-        }
+        let common = Arc::new(Common { bridge, settings });
+        Self { inner, common }
     }
 
     /// The kind of transport that a request opens. One that may not act for the transport that it
     /// names gets an unknown `sid`.
     fn check(&self, parts: &mut Parts) -> Option<TransportKind> {
-        let entitled = match self.settings.engine_request(&parts.uri)? {
+        let Common { bridge, settings } = &*self.common;
+        let entitled = match settings.engine_request(&parts.uri)? {
             EngineRequest::Opens(kind) => return (parts.method == Method::GET).then_some(kind),
             EngineRequest::Ambiguous => false,
-            EngineRequest::Continues(sid) => {
-                !self.settings.bind_sid || self.bridge.may_continue(sid, parts)
-            }
+            EngineRequest::Continues(sid) => !settings.bind_sid || bridge.may_continue(sid, parts),
         };
-        if self.settings.bind_sid && !entitled {
+        if settings.bind_sid && !entitled {
             parts.uri = with_unknown_sid(&parts.uri);
         }
         None
@@ -105,10 +108,10 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
     fn take(&self, opens: Option<TransportKind>, parts: &mut Parts) -> TakenFor {
         match opens {
             None => TakenFor::Other,
-            Some(TransportKind::Polling) if self.settings.bind_sid => {
+            Some(TransportKind::Polling) if self.common.settings.bind_sid => {
                 // Compression further inside would hide the `sid` from the layer.
                 parts.headers.remove(ACCEPT_ENCODING);
-                TakenFor::BoundOpening(Box::new(self.bridge.transport_slot(parts)))
+                TakenFor::BoundOpening(Box::new(self.common.bridge.transport_slot(parts)))
             }
             Some(_) => TakenFor::Opening,
         }
@@ -131,8 +134,8 @@ impl<S, T: Send + Sync + 'static> SessionService<S, T> {
         // The instance that was ready is the one to call.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
-        let bridge = self.bridge.clone();
-        let rejects = self.settings.reject_unauthenticated;
+        let bridge = self.common.bridge.clone();
+        let rejects = self.common.settings.reject_unauthenticated;
         async move {
             if rejects {
                 let handshake = Handshake::from_parts(&parts).as_opening();
@@ -152,8 +155,7 @@ impl<S: Clone, T: Send + Sync + 'static> Clone for SessionService<S, T> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            bridge: self.bridge.clone(),
-            settings: self.settings.clone(),
+            common: self.common.clone(),
         }
     }
 }
@@ -162,7 +164,7 @@ impl<S: fmt::Debug, T: Send + Sync + 'static> fmt::Debug for SessionService<S, T
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService")
             .field("inner", &self.inner)
-            .field("settings", &self.settings)
+            .field("settings", &self.common.settings)
             .finish_non_exhaustive()
     }
 }

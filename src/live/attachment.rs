@@ -25,15 +25,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         socket: Arc<dyn LiveSocket>,
     ) -> Result<Attachment<T>, LoadError> {
         self.ensure_worker();
-        self.check_not_shut_down()?;
-        let entry = self.0.entry(id);
-        let key = self.0.attach(&entry, &socket).ok_or(LoadError::NotFound)?;
-        let attachment = Attachment {
-            sessions: self.clone(),
-            entry,
-            key,
-            socket,
-        };
+        let attachment = self.attach(id, socket)?;
         load::current(&self.0, &attachment.entry).await?;
         // A shutdown that began meanwhile did not find the socket.
         self.check_not_shut_down()?;
@@ -46,6 +38,22 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         }
         self.used(&attachment.view());
         Ok(attachment)
+    }
+
+    fn attach(
+        &self,
+        id: &SessionId,
+        socket: Arc<dyn LiveSocket>,
+    ) -> Result<Attachment<T>, LoadError> {
+        self.check_not_shut_down()?;
+        let entry = self.0.entry(id);
+        let key = self.0.attach(&entry, &socket).ok_or(LoadError::NotFound)?;
+        Ok(Attachment {
+            sessions: self.clone(),
+            entry,
+            key,
+            socket,
+        })
     }
 
     fn check_not_shut_down(&self) -> Result<(), LoadError> {

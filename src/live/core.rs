@@ -1,11 +1,8 @@
 //! What all live sessions of a bridge share.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize},
 };
 
 use tokio::{
@@ -197,7 +194,7 @@ impl<T> Core<T> {
         }
         // The worker judges a session by checks that were made while it was watched.
         state.failing = None;
-        state.set_last_check(None);
+        state.life.set_last_check(None);
         if let Some(timer) = state.timer.take() {
             self.timers.remove(timer);
         }
@@ -206,8 +203,11 @@ impl<T> Core<T> {
     fn now_watched(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
         if state.watchers == 1 && state.end_reason().is_none() {
             self.live_sessions.add(1);
-            state.recheck = Instant::now() + self.config.recheck_delay();
-            self.schedule(entry, state);
+            // One that is not known is scheduled by its load.
+            if state.snapshot().is_some() {
+                state.recheck = Instant::now() + self.config.recheck_delay();
+                self.schedule(entry, state);
+            }
         }
     }
 
@@ -272,7 +272,7 @@ impl<T> Core<T> {
         }
         let snapshot = state.snapshot()?;
         let mut next = state.recheck;
-        if let Some(end) = state.last_check().or(snapshot.deadline) {
+        if let Some(end) = state.life.last_check().or(snapshot.deadline) {
             next = next.min(end);
         }
         if let Some(touch) = state.connected_touch {
@@ -310,10 +310,6 @@ impl<T> Core<T> {
     /// The time from which on a call that begins now has failed.
     pub(super) fn call_deadline(&self) -> Instant {
         Instant::now() + self.store.timeout()
-    }
-
-    pub(super) fn store_timeout(&self) -> Duration {
-        self.store.timeout()
     }
 }
 

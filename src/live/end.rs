@@ -116,7 +116,7 @@ pub(super) async fn end<T: Send + Sync + 'static>(
     let mut marked = vec![mark(core, entry, EndReason::Deleted, Disconnect::Now)];
     while let Some(next) = marked
         .last()
-        .and_then(|last| last.state().successor().cloned())
+        .and_then(|last| last.state().life.successor().cloned())
     {
         marked.push(mark(core, &next, EndReason::Deleted, Disconnect::Now));
     }
@@ -156,7 +156,7 @@ fn mark<T>(
     reason: EndReason,
     when: Disconnect,
 ) -> Arc<Entry<T>> {
-    let successor = entry.state().successor().cloned();
+    let successor = entry.state().life.successor().cloned();
     let (answering, sockets, owed) = loop {
         let answering = core.entry(&entry.id);
         let mut state = answering.state();
@@ -167,7 +167,7 @@ fn mark<T>(
             continue;
         }
         if let Some(successor) = successor {
-            state.inherit(successor);
+            state.life.inherit(successor);
         }
         let owed = core.owed.insert(&answering, core.call_deadline(), known);
         drop(state);

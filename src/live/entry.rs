@@ -77,10 +77,10 @@ impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
         self.registry.forget(&self.id);
         // A chain of successors is dropped in a loop, because it can be longer than the stack.
-        let mut next = self.state.get_mut().take_successor();
+        let mut next = self.state.get_mut().life.take_successor();
         while let Some(entry) = next {
-            next =
-                Arc::into_inner(entry).and_then(|mut entry| entry.state.get_mut().take_successor());
+            next = Arc::into_inner(entry)
+                .and_then(|mut entry| entry.state.get_mut().life.take_successor());
         }
     }
 }

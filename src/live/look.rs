@@ -33,14 +33,14 @@ pub(super) fn look<T: Send + Sync + 'static>(
             .filter(|_| core.too_stale_at(&snapshot) <= now);
         let touch_is_due = state.connected_touch.take_if(|at| *at <= now).is_some();
         let connected = (touch_is_due && !state.sockets.list.is_empty()).then(|| snapshot.clone());
-        let expired = state.last_check().is_some_and(|at| at <= now);
+        let expired = state.life.last_check().is_some_and(|at| at <= now);
         let ends = if expired {
             Some(EndReason::Expired)
         } else if failing.is_some() {
             failing
         } else {
-            if snapshot.is_over(now) && state.last_check().is_none() {
-                state.set_last_check(Some(now + LAST_CHECK));
+            if snapshot.is_over(now) && state.life.last_check().is_none() {
+                state.life.set_last_check(Some(now + LAST_CHECK));
                 core.queue_check(entry, &mut state, Queued::Urgent);
             } else if state.recheck <= now {
                 state.recheck = now + core.config.recheck_delay();

@@ -44,11 +44,14 @@ mod end_tests;
 mod entry;
 mod failed;
 mod feed;
+mod fetch;
 mod inert;
+mod life;
 mod load;
 mod load_error;
 #[cfg(test)]
 mod load_tests;
+mod loading;
 mod look;
 #[cfg(test)]
 mod model_tests;

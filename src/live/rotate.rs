@@ -111,7 +111,7 @@ impl<'a, T> Rotation<'a, T> {
         if state.end_reason().is_some() {
             return Err(UpdateError::Gone);
         }
-        let before = state.set_rotating_to(Some(next.clone()));
+        let before = state.life.set_rotating_to(Some(next.clone()));
         drop(state);
         drop(before);
         Ok(Self(entry))
@@ -120,7 +120,7 @@ impl<'a, T> Rotation<'a, T> {
 
 impl<T> Drop for Rotation<'_, T> {
     fn drop(&mut self) {
-        let next = self.0.state().set_rotating_to(None);
+        let next = self.0.state().life.set_rotating_to(None);
         drop(next);
     }
 }

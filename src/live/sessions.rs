@@ -197,7 +197,10 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         self.ensure_worker();
         self.can_delete()?;
         // It ends the new id, too, while no client knows that.
-        let rotating = self.0.find(id).filter(|entry| entry.state().is_rotating());
+        let rotating = self
+            .0
+            .find(id)
+            .filter(|entry| entry.state().life.is_rotating());
         let entry = rotating.unwrap_or_else(|| self.0.entry(id));
         end::end(&self.0, &entry).await
     }

@@ -40,8 +40,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    feed::Epoch, load_error::LoadError, reason::EndReason, snapshot::Snapshot, socket::LiveSocket,
-    timers::Timer,
+    feed::Epoch, life::Life, load_error::LoadError, reason::EndReason, snapshot::Snapshot,
+    socket::LiveSocket, timers::Timer,
 };
 use crate::observe::Stopwatch;
 
@@ -50,23 +50,6 @@ pub(super) enum Known<T> {
     Nothing,
     Stale(Arc<Snapshot<T>>),
     Fresh(Arc<Snapshot<T>>, Epoch),
-}
-
-/// Whether a session goes on.
-pub(super) enum Life<E> {
-    Alive {
-        /// The deadline has come, and a load decides; without an answer it ends at this time.
-        last_check: Option<Instant>,
-        /// A rotation to the id of this entry is under way.
-        rotating_to: Option<Arc<E>>,
-    },
-    Ended {
-        reason: EndReason,
-        /// The session under the id that a rotation on this node gave it, or was giving it.
-        successor: Option<Arc<E>>,
-        /// The rotation has not returned yet, so no client knows the new id.
-        rotating: bool,
-    },
 }
 
 /// A check that waits in the worker's queues.
@@ -133,10 +116,7 @@ impl<T, E> State<T, E> {
     pub(super) fn new(known: Known<T>) -> Self {
         Self {
             known,
-            life: Life::Alive {
-                last_check: None,
-                rotating_to: None,
-            },
+            life: Life::new(),
             invalidations: 0,
             loads: Loads::default(),
             sockets: Sockets {
@@ -217,58 +197,7 @@ impl<T, E> State<T, E> {
     // --- Life -------------------------------------------------------------------------------------
 
     pub(super) fn end_reason(&self) -> Option<EndReason> {
-        match self.life {
-            Life::Alive { .. } => None,
-            Life::Ended { reason, .. } => Some(reason),
-        }
-    }
-
-    /// Whether a rotation of this session is under way.
-    pub(super) fn is_rotating(&self) -> bool {
-        match &self.life {
-            Life::Alive { rotating_to, .. } => rotating_to.is_some(),
-            Life::Ended { rotating, .. } => *rotating,
-        }
-    }
-
-    /// Sets the entry that a rotation under way leads to, and returns the one before, to be dropped
-    /// without the lock.
-    pub(super) fn set_rotating_to(&mut self, next: Option<Arc<E>>) -> Option<Arc<E>> {
-        match &mut self.life {
-            Life::Alive { rotating_to, .. } => std::mem::replace(rotating_to, next),
-            Life::Ended { rotating, .. } => {
-                *rotating = next.is_some();
-                None
-            }
-        }
-    }
-
-    pub(super) fn successor(&self) -> Option<&Arc<E>> {
-        match &self.life {
-            Life::Ended { successor, .. } => successor.as_ref(),
-            Life::Alive { .. } => None,
-        }
-    }
-
-    /// An ended session takes over the successor of an earlier entry of its id.
-    pub(super) fn inherit(&mut self, entry: Arc<E>) {
-        if let Life::Ended { successor, .. } = &mut self.life
-            && successor.is_none()
-        {
-            *successor = Some(entry);
-        }
-    }
-
-    /// Takes the successor out of a state that is dropped.
-    pub(super) fn take_successor(&mut self) -> Option<Arc<E>> {
-        match &mut self.life {
-            Life::Alive {
-                rotating_to: next, ..
-            }
-            | Life::Ended {
-                successor: next, ..
-            } => next.take(),
-        }
+        self.life.end_reason()
     }
 
     /// The number of the last load whose outcome is too old for a caller that begins to wait now: the
@@ -279,30 +208,11 @@ impl<T, E> State<T, E> {
         loads.begun - u64::from(joins)
     }
 
-    pub(super) fn last_check(&self) -> Option<Instant> {
-        match self.life {
-            Life::Alive { last_check, .. } => last_check,
-            Life::Ended { .. } => None,
-        }
-    }
-
-    pub(super) fn set_last_check(&mut self, at: Option<Instant>) {
-        if let Life::Alive { last_check, .. } = &mut self.life {
-            *last_check = at;
-        }
-    }
-
     /// Ends the session, and returns its sockets; `None` when it had ended before.
     pub(super) fn end(&mut self, reason: EndReason) -> Option<Vec<Arc<dyn LiveSocket>>> {
-        let Life::Alive { rotating_to, .. } = &mut self.life else {
+        if !self.life.end(reason) {
             return None;
-        };
-        let successor = rotating_to.take();
-        self.life = Life::Ended {
-            reason,
-            rotating: successor.is_some(),
-            successor,
-        };
+        }
         self.invalidate();
         let sockets = std::mem::take(&mut self.sockets.list);
         self.watchers -= u32::try_from(sockets.len()).unwrap_or(u32::MAX);
@@ -315,6 +225,10 @@ impl<T, E> State<T, E> {
         self.watchers += 1;
         let key = self.sockets.next_key;
         self.sockets.next_key += 1;
+        if self.sockets.list.is_empty() {
+            // Most sessions have one socket.
+            self.sockets.list.reserve_exact(1);
+        }
         self.sockets.list.push((key, socket));
         key
     }

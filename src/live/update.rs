@@ -187,7 +187,7 @@ pub(super) fn extend<T>(
     // It shares the data with the one before.
     let snapshot = Arc::new(known.with_deadline(deadline));
     state.amend(snapshot.clone());
-    state.set_last_check(None);
+    state.life.set_last_check(None);
     core.schedule(entry, state);
     snapshot
 }

@@ -35,7 +35,7 @@ impl<T> View<T> {
         let mut next = Some(self.entry.clone());
         while let Some(entry) = next {
             ids.push(entry.id.clone());
-            next = entry.state().successor().cloned();
+            next = entry.state().life.successor().cloned();
         }
         ids
     }

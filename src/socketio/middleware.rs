@@ -28,7 +28,7 @@ use super::{
 use crate::{
     bridge::SessionBridge,
     handshake::{AuthPayload, Handshake},
-    live::{Attachment, EndReason},
+    live::{Attachment, EndReason, LiveSocket},
     observe::{self, Stopwatch, target},
     rejection::SessionRejection,
     request::LayeredRequest,
@@ -115,7 +115,7 @@ impl<T: Send + Sync + 'static> SessionMiddleware<T> {
         SessionMiddleware {
             bridge: self.bridge,
             admits: self.admits,
-            on_end: OnEnd(Arc::new(hook)),
+            on_end: OnEnd(Arc::new(Box::new(hook))),
         }
     }
 }
@@ -237,14 +237,18 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
     handshake: &Handshake<'_>,
     on_end: Option<&OnEnd<A>>,
 ) -> Result<Attachment<T>, SessionRejection> {
-    let (opening, sid) = (socket.req_parts(), socket.id.as_str());
-    LayeredRequest::connects(bridge, opening, sid);
+    LayeredRequest::connects(bridge, socket.req_parts(), socket.id.as_str());
     // An earlier socket with this sid no longer acts on the seat.
     bridge.succeed(|| seat_of(socket)).await?;
     let on_end = on_end.map(|hook| hook.0.clone());
-    let live = Arc::new(IoSocket::<A, T>::new(socket, on_end));
-    let attachment = bridge.admit(handshake, live).await?;
-    LayeredRequest::admitted(bridge, opening, sid, attachment.id());
+    let live: Arc<dyn LiveSocket> = Arc::new(IoSocket::<A, T>::new(socket, on_end));
+    let attachment = bridge.admit(handshake, &live).await?;
+    LayeredRequest::admitted(
+        bridge,
+        socket.req_parts(),
+        socket.id.as_str(),
+        attachment.id(),
+    );
     Ok(attachment)
 }
 

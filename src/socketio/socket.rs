@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use super::Attached;
 use crate::live::{EndReason, LiveSocket, Presence, Seat};
 
-pub(super) type EndHook<A> = dyn Fn(SocketRef<A>, EndReason) + Send + Sync;
+/// Boxed, so that each socket holds a thin pointer.
+pub(super) type EndHook<A> = Box<dyn Fn(SocketRef<A>, EndReason) + Send + Sync>;
 
 /// Time after which a socket that has not entered its namespace never will, however slow the other
 /// middlewares are.

@@ -25,13 +25,18 @@ impl<T> GuardedStore<T> {
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
+
+    /// The store itself. (The methods of the `Arc`, which is a store, too, would box every future twice.)
+    fn store(&self) -> &dyn SessionStore<Data = T> {
+        &*self.store
+    }
 }
 
 impl<T: Send + Sync + 'static> GuardedStore<T> {
     /// The user of a session with this data. A panic of the application's closure counts as none; where the
     /// data is written, it is an error.
     pub(crate) fn user_id(&self, data: &T) -> Option<String> {
-        let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.user_id(data)));
+        let user = std::panic::catch_unwind(AssertUnwindSafe(|| self.store().user_id(data)));
         if user.is_err() {
             tracing::error!(target: target::CALLBACK, callback = "`user_id`", "a callback panicked");
         }
@@ -61,17 +66,17 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         ttl: Duration,
     ) -> Result<Created, StoreError> {
         self.check_user(data)?;
-        self.guard("create", async { self.store.create(id, data, ttl).await })
+        self.guard("create", async { self.store().create(id, data, ttl).await })
             .await
     }
 
     pub(crate) async fn load(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let call = async { self.store.load(id).await };
+        let call = async { self.store().load(id).await };
         self.guard("load", call).await.map(unexpired)
     }
 
     pub(crate) async fn look_up(&self, id: &SessionId) -> Result<Option<Record<T>>, StoreError> {
-        let call = async { self.store.look_up(id).await };
+        let call = async { self.store().look_up(id).await };
         self.guard("load", call).await.map(unexpired)
     }
 
@@ -82,7 +87,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         expected: &Revision,
     ) -> Result<Saved, StoreError> {
         self.check_user(data)?;
-        let call = async { self.store.save(id, data, expected).await };
+        let call = async { self.store().save(id, data, expected).await };
         let saved = self.guard("save", call).await?;
         if saved == Saved::Conflict {
             observe::conflict();
@@ -96,7 +101,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         data: &T,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        self.guard("touch", async { self.store.touch(id, data, ttl).await })
+        self.guard("touch", async { self.store().touch(id, data, ttl).await })
             .await
     }
 
@@ -107,7 +112,7 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         ttl: Duration,
         interval: Duration,
     ) -> Result<Option<Duration>, StoreError> {
-        let call = async { self.store.keep_alive(id, data, ttl, interval).await };
+        let call = async { self.store().keep_alive(id, data, ttl, interval).await };
         self.guard("touch", call).await
     }
 
@@ -116,25 +121,27 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         old: &SessionId,
         new: &SessionId,
     ) -> Result<bool, StoreError> {
-        self.guard("rename", async { self.store.rename(old, new).await })
+        self.guard("rename", async { self.store().rename(old, new).await })
             .await
     }
 
     pub(crate) async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.guard("delete", async { self.store.delete(id).await })
+        self.guard("delete", async { self.store().delete(id).await })
             .await
     }
 
     pub(crate) async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
         self.guard("mark_replaced", async {
-            self.store.mark_replaced(id).await
+            self.store().mark_replaced(id).await
         })
         .await
     }
 
     pub(crate) async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.guard("was_replaced", async { self.store.was_replaced(id).await })
-            .await
+        self.guard("was_replaced", async {
+            self.store().was_replaced(id).await
+        })
+        .await
     }
 
     pub(crate) async fn sessions_of_user(
@@ -142,18 +149,18 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         user: &str,
     ) -> Result<Vec<IndexedSession>, StoreError> {
         self.guard("sessions_of_user", async {
-            self.store.sessions_of_user(user).await
+            self.store().sessions_of_user(user).await
         })
         .await
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
+        self.store().capabilities()
     }
 
     /// `None` too when the store panics: then it is one that reports nothing.
     pub(crate) fn changes(&self) -> Option<Changes> {
-        let changes = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.changes()));
+        let changes = std::panic::catch_unwind(AssertUnwindSafe(|| self.store().changes()));
         changes.unwrap_or_else(|_| {
             tracing::error!(target: target::STORE, "the session store panicked in `changes`");
             None

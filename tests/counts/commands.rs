@@ -40,6 +40,21 @@ impl Redis {
         server
     }
 
+    /// A number of `INFO`.
+    fn info(&self, name: &str) -> u64 {
+        let info = self.cli(&["INFO", "everything"]);
+        let found = info.lines().find_map(|line| {
+            let number = line.strip_prefix(name)?.strip_prefix(':')?;
+            number.trim().parse().ok()
+        });
+        found.unwrap_or_else(|| panic!("Redis shows no {name}"))
+    }
+
+    /// Number of times that the server has read from a connection of a client.
+    fn reads(&self) -> u64 {
+        self.info("total_reads_processed")
+    }
+
     fn cli(&self, args: &[&str]) -> String {
         let port = self.port.to_string();
         let output = Command::new("redis-cli")
@@ -150,6 +165,30 @@ async fn a_session_that_is_not_live_costs_one_load() {
     assert_eq!(redis.commands(), BTreeMap::from(expected));
 }
 
+/// On one thread. On several, the task of the driver can take the first command before the second is
+/// queued.
+#[tokio::test]
+async fn a_load_is_one_write() {
+    let redis = Redis::start().await;
+    let (bridge, cookie) = bridge(&redis).await;
+    let session = bridge.create(ann()).await.unwrap();
+    let parts = request(&session, &cookie);
+    drop(session);
+    settled(&redis).await;
+    let number = 100;
+    let before = redis.reads();
+    for _ in 0..number {
+        let session = bridge.resolve(&Handshake::from_parts(&parts)).await;
+        assert_eq!(*session.unwrap().data(), ann());
+    }
+    let reads = redis.reads() - before;
+    // The two connections that ask for the number are read, too.
+    assert!(
+        (number..number + 10).contains(&reads),
+        "{reads} reads for {number} loads"
+    );
+}
+
 #[tokio::test]
 async fn a_session_that_is_live_and_fresh_costs_nothing() {
     let redis = Redis::start().await;
@@ -178,4 +217,35 @@ async fn an_update_costs_one_script_and_one_load_after_its_report() {
     let scripts = commands.get("eval").or(commands.get("evalsha"));
     assert_eq!(scripts, Some(&1), "{commands:?}");
     assert!(commands["pttl"] <= 2, "{commands:?}");
+}
+
+/// What the section on sizes of `docs::nodes` calculates with.
+#[tokio::test]
+async fn ten_thousand_sessions_without_sockets_cost_the_server_its_tracking_table_only() {
+    const NUMBER: u64 = 10_000;
+    let redis = Redis::start().await;
+    let (bridge, cookie) = bridge(&redis).await;
+    let mut requests = Vec::new();
+    for _ in 0..NUMBER {
+        requests.push(request(&bridge.create(ann()).await.unwrap(), &cookie));
+    }
+    settled(&redis).await;
+    let (tracked, memory) = (redis.info("tracking_total_keys"), redis.info("used_memory"));
+    for parts in &requests {
+        let _ = bridge.resolve(&Handshake::from_parts(parts)).await.unwrap();
+    }
+    let each = BTreeMap::from([("get".to_owned(), NUMBER), ("pttl".to_owned(), NUMBER)]);
+    assert_eq!(redis.commands(), each);
+    assert_eq!(redis.info("tracking_total_keys") - tracked, NUMBER);
+    let bytes = (redis.info("used_memory") - memory) / NUMBER;
+    eprintln!("{bytes} bytes of the server for each tracked session");
+    assert!((50..250).contains(&bytes), "{bytes} bytes");
+    // Each is touched by another program, and reported. None is live, so none is loaded.
+    let touch_all = "for _, key in ipairs(redis.call('KEYS', 'session:*')) do \
+                     redis.call('PEXPIRE', key, 7200000) end";
+    redis.cli(&["EVAL", touch_all, "0"]);
+    assert_eq!(redis.info("tracking_total_keys"), tracked);
+    assert_eq!(redis.commands()["pexpire"], NUMBER);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(redis.commands(), BTreeMap::new());
 }

@@ -26,9 +26,9 @@ use self::socket::Client;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes a further socket of a live session may cost, the layer included.
-const MAX_PER_SOCKET: isize = 1024;
-
-const MAX_PER_SESSION: isize = 1024;
+const MAX_PER_SOCKET: isize = 880;
+/// Bytes a session with a handle may cost, beside its record in the store.
+const MAX_PER_SESSION: isize = 640;
 
 /// Waits for something that must happen.
 async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {

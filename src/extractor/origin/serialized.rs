@@ -13,6 +13,8 @@ const MAX_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     scheme: &'a str,
+    /// The host and the port, as they came.
+    authority: &'a str,
     host: &'a str,
     /// `None` when it is the default port of the scheme.
     port: Option<u16>,
@@ -36,15 +38,25 @@ impl<'a> Origin<'a> {
             wss if wss.eq_ignore_ascii_case("wss") => "https",
             other => other,
         };
-        let (host, port) = split(authority.strip_suffix('/').unwrap_or(authority))?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let (host, port) = split(authority)?;
         let port = port.filter(|port| Some(*port) != default_port(scheme));
-        Some(Self { scheme, host, port })
+        Some(Self {
+            scheme,
+            authority,
+            host,
+            port,
+        })
     }
 
     /// Whether this is the origin of a server with this authority. The authority's port is dropped
     /// only when it is the default one of the *origin's* scheme: the server's own scheme is unknown
     /// behind a proxy.
     pub(super) fn has_authority(&self, authority: &str) -> bool {
+        // The usual case. The same text has the same host and port.
+        if authority == self.authority {
+            return true;
+        }
         split(authority).is_some_and(|(host, port)| {
             let port = port.filter(|port| Some(*port) != default_port(self.scheme));
             host.eq_ignore_ascii_case(self.host) && port == self.port
@@ -105,9 +117,7 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
         Some(ipv6) => ipv6
             .bytes()
             .all(|b| b.is_ascii_hexdigit() || b":.]".contains(&b)),
-        None => host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+        None => host.bytes().all(|b| IS_HOST_BYTE[usize::from(b)]),
     };
     if host.is_empty() || !is_host {
         return None;
@@ -121,6 +131,18 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
         }
     }
 }
+
+/// Whether a byte can be part of a host name (RFC 3986 §3.2.2, without escapes and `sub-delims`).
+static IS_HOST_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = u8::MIN;
+    while byte < u8::MAX {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 /// RFC 3986 §3.1.
 fn is_scheme(text: &str) -> bool {
