@@ -43,6 +43,8 @@ mod redis_refusals;
 #[cfg(all(feature = "redis", feature = "tower-sessions-0-14"))]
 mod redis_tower_sessions;
 #[cfg(feature = "redis")]
+mod redis_user_faults;
+#[cfg(feature = "redis")]
 mod redis_users;
 mod refresh_cookie;
 mod soak;

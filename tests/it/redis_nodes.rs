@@ -274,3 +274,17 @@ async fn a_tracking_table_that_is_too_small_costs_loads_and_loses_nothing() {
     }
     node.assert_empty().await;
 }
+
+/// The report of the rename comes at about the time of its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_with_an_open_tab_keeps_the_session() {
+    let redis = Redis::start().await;
+    let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
+    let server = Setup::new().store(store).start().await;
+    for _ in 0..400 {
+        let ann = server.login("Ann").await;
+        let _tab = server.connected(&ann).await;
+        let rotated = server.sessions.rotate(&ann).await.unwrap();
+        assert!(server.store.load(rotated.id()).await.unwrap().is_some());
+    }
+}

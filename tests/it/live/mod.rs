@@ -5,6 +5,7 @@ mod admission;
 mod bridges;
 mod changes;
 mod ends;
+mod leaving;
 mod outage;
 mod retire;
 mod rotation;
