@@ -111,7 +111,13 @@ if $all; then
     "$python/bin/python" -m pip install -q --disable-pip-version-check -r tests/e2e/requirements.txt
 fi
 
-# --- Rust: what checks, then what builds. Each of the two builds its dependencies once. -------------
+# --- Rust -----------------------------------------------------------------------------------------
+
+# All commands select the same packages and features, so that one build of the dependencies serves what checks,
+# and another one what runs.
+everything=(--workspace --all-features)
+# Most tests wait for a server rather than for a processor.
+export RUST_TEST_THREADS=$((2 * $(nproc)))
 
 step "format"
 cargo fmt --all --check
@@ -119,21 +125,22 @@ cargo fmt --check --manifest-path tests/e2e/rust_client/Cargo.toml
 cargo fmt --check --manifest-path examples/tower_sessions/Cargo.toml
 
 step "lints"
-cargo clippy --all-targets --all-features -- -D warnings
+cargo clippy "${everything[@]}" --all-targets -- -D warnings
 
 step "docs"
-RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --document-private-items
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps "${everything[@]}" --document-private-items
 
 step "combinations of features"
 # Warnings are denied for this crate alone, so that the dependencies stay as the steps above built them.
+# The default features are those of `axum`.
 if $all; then depth=(--depth 3); else depth=(--depth 2); fi
-cargo hack clippy --feature-powerset "${depth[@]}" --no-dev-deps -- -D warnings
+cargo hack clippy --feature-powerset "${depth[@]}" --exclude-features default --no-dev-deps -- -D warnings
 
 step "unit, integration and example tests; each benchmark once"
-cargo test --all-features --all-targets
+cargo test "${everything[@]}" --all-targets
 
 step "doc tests"
-cargo test --all-features --doc
+cargo test "${everything[@]}" --doc
 
 step "plain cargo test, as a newcomer runs it"
 cargo test
@@ -151,7 +158,7 @@ done
 # --- The examples, driven by real clients -----------------------------------------------------------
 
 step "the examples, driven by the Node client"
-cargo build --all-features --examples
+cargo build "${everything[@]}" --examples
 (cd tests/e2e && npm test)
 
 if $all; then
@@ -180,7 +187,8 @@ if $all; then
         IFS=: read -ra servers <<<"$paths"
         for server in "${servers[@]}"; do
             step "Redis tests on ${server#"$target/redis-servers/"}"
-            REDIS_SERVER=$server cargo test --all-features --test it redis
+            REDIS_SERVER=$server cargo test "${everything[@]}" --test it redis
+            REDIS_SERVER=$server cargo test "${everything[@]}" --test redis
             (cd tests/e2e && REDIS_SERVER=$server node --test redis.test.mjs)
         done
     fi

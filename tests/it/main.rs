@@ -31,8 +31,6 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_activity;
 #[cfg(feature = "redis")]
-mod redis_adapter;
-#[cfg(feature = "redis")]
 mod redis_deployments;
 #[cfg(all(feature = "redis", feature = "tower-sessions-0-14"))]
 mod redis_guesses;

@@ -255,39 +255,6 @@ async fn what_asks_for_tls_is_never_spoken_to_in_the_clear() {
     }
 }
 
-#[cfg(feature = "redis-tls")]
-#[tokio::test]
-async fn over_tls_with_an_authority_that_is_trusted() {
-    let (server, authority) = Redis::start_with_tls().await;
-    let url = format!("rediss://localhost:{}", server.port);
-    let builder = RedisStore::<User>::builder(&url).unwrap();
-    let store = builder.trust(authority.as_bytes()).unwrap();
-    let store = store.connect().await.unwrap();
-    works(&store, |key| {
-        server.cli(&["DEL", key]);
-    })
-    .await;
-
-    for (what, url) in [
-        ("an unknown authority", url.clone()),
-        ("no TLS", url.replace("rediss", "redis")),
-    ] {
-        let builder = RedisStore::<User>::builder(&url).unwrap();
-        let refused = builder.connect_timeout(Duration::from_secs(2)).unwrap();
-        let refused = soon(what, refused.connect()).await;
-        assert!(refused.is_err(), "{what}");
-    }
-    for pem in [
-        "",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
-        "-----BEGIN CERTIFICATE-----\n!",
-    ] {
-        let builder = RedisStore::<User>::builder(&url).unwrap();
-        let refused = builder.trust(pem.as_bytes());
-        assert!(matches!(refused, Err(RedisConfigError::Certificate(_))));
-    }
-}
-
 /// Twelve sessions are on all three masters.
 async fn every_master_reports(cluster: &Cluster, store: &RedisStore<User>, feed: &mut Changes) {
     for _ in 0..12 {

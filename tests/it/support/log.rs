@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Dispatch, dispatcher::DefaultGuard};
+use tracing_subscriber::{
+    Layer as _, filter::Targets, fmt, fmt::format::FmtSpan, layer::SubscriberExt as _,
+};
+
+/// Nothing of socketioxide, which logs what it receives at level debug.
+const OURS: &str = "socketioxide_session=trace";
 
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -18,6 +24,19 @@ impl Write for Buffer {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+impl Buffer {
+    /// A subscriber that writes here what the filter selects.
+    fn filled_with(&self, filter: &str, spans: FmtSpan) -> Dispatch {
+        let writer = self.clone();
+        let layer = fmt::layer()
+            .with_span_events(spans)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .with_filter(filter.parse::<Targets>().unwrap());
+        Dispatch::new(tracing_subscriber::registry().with(layer))
     }
 }
 
@@ -37,47 +56,29 @@ fn buffer() -> &'static Buffer {
     static BUFFER: OnceLock<Buffer> = OnceLock::new();
     BUFFER.get_or_init(|| {
         let buffer = Buffer::default();
-        let writer = buffer.clone();
-        // Of socketioxide nothing: it logs what it gets, at DEBUG.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("socketioxide_session=trace"))
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .try_init();
+        let _ = tracing::dispatcher::set_global_default(buffer.filled_with(OURS, FmtSpan::NONE));
         buffer
     })
 }
 
 /// Writes to the log of a test when spans close, too, with another filter.
-pub(crate) fn with_spans(log: &OwnLog, filter: &str) -> tracing::subscriber::DefaultGuard {
-    let writer = log.buffer.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::set_default(subscriber)
+pub(crate) fn with_spans(log: &OwnLog, filter: &str) -> DefaultGuard {
+    tracing::dispatcher::set_default(&log.buffer.filled_with(filter, FmtSpan::CLOSE))
 }
 
 /// The log of one test alone, whose server runs on the thread of the test.
 pub(crate) struct OwnLog {
     buffer: Buffer,
-    _guard: tracing::subscriber::DefaultGuard,
+    _guard: DefaultGuard,
 }
 
 impl OwnLog {
     pub(crate) fn begin() -> Self {
         let buffer = Buffer::default();
-        let writer = buffer.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("socketioxide_session=trace"))
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
+        let dispatch = buffer.filled_with(OURS, FmtSpan::NONE);
         Self {
+            _guard: tracing::dispatcher::set_default(&dispatch),
             buffer,
-            _guard: tracing::subscriber::set_default(subscriber),
         }
     }
 

@@ -87,22 +87,10 @@ impl Redis {
         cli(self.port, &tls)
     }
 
-    /// A server that speaks TLS only, with the certificate of the authority that has signed for it.
-    #[cfg(feature = "redis-tls")]
-    pub(crate) async fn start_with_tls() -> (Self, String) {
-        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
-        let authority_key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::default();
-        let name = &mut authority.distinguished_name;
-        name.push(DnType::CommonName, "an authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
-        let authority = Issuer::new(authority, authority_key);
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &authority).unwrap();
-
+    /// A server that speaks TLS only, with this certificate, its key, and that of the authority which signed it,
+    /// as PEM.
+    #[allow(dead_code, reason = "shared with the tests of TLS")]
+    pub(crate) async fn start_with_tls(certificate: &str, key: &str, authority: &str) -> Self {
         let (port, folder) = (free_port(), folder());
         let file = |name: &str, text: &str| {
             let path = folder.join(name);
@@ -116,17 +104,16 @@ impl Redis {
             .arg("--dir")
             .arg(&folder)
             .arg("--tls-cert-file")
-            .arg(file("server.pem", &certificate.pem()))
+            .arg(file("server.pem", certificate))
             .arg("--tls-key-file")
-            .arg(file("server.key", &key.serialize_pem()))
+            .arg(file("server.key", key))
             .arg("--tls-ca-cert-file")
-            .arg(file(AUTHORITY, &authority_pem))
+            .arg(file(AUTHORITY, authority))
             .args(["--tls-auth-clients", "no"])
             .stdout(Stdio::null())
             .spawn()
             .expect(MISSING);
-        let server = Self::ready_at(port, folder, Vec::new(), process).await;
-        (server, authority_pem)
+        Self::ready_at(port, folder, Vec::new(), process).await
     }
 
     async fn start_sentinel(master: &str) -> Self {

@@ -145,17 +145,18 @@ impl Client {
         self.frame().await
     }
 
-    /// Sends an event, and gives the data of its acknowledgement.
+    /// Sends an event, and returns the data of its acknowledgement. No other frame may come before that, so
+    /// it also shows what the client did not receive.
     pub(crate) async fn ask(&mut self, namespace: &str, event: &str) -> String {
         let prefix = prefix(namespace);
         self.send(&format!("42{prefix}1[\"{event}\"]")).await;
         let start = format!("43{prefix}1");
-        let frame = self.frame_of(&start).await;
+        let frame = self.frame().await;
+        assert!(frame.starts_with(&start), "{frame} came first");
         frame[start.len()..].to_owned()
     }
 
-    /// Sends an event that must get no answer, then one that has an answer; tells what came before
-    /// that: a ping of Engine.IO's own would be skipped.
+    /// Sends an event that must get no acknowledgement. A following [`ask`](Self::ask) shows it.
     pub(crate) async fn ask_and_be_ignored(&mut self, namespace: &str, event: &str) {
         let prefix = prefix(namespace);
         self.send(&format!("42{prefix}7[\"{event}\"]")).await;
