@@ -11,7 +11,14 @@
 //! With `--features redis` also `REDIS_URL`, for several processes that share their sessions. With
 //! `--features metrics` it serves `/metrics`, for Prometheus.
 
-use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
+#[path = "shared/log.rs"]
+mod log;
+#[path = "shared/settings.rs"]
+mod settings;
+#[path = "shared/sockets.rs"]
+mod sockets;
+
+use std::{env, error::Error, future::IntoFuture, sync::Arc, time::Duration};
 
 use axum::{
     Form, Json, Router,
@@ -26,27 +33,16 @@ use axum::{
     serve::ListenerExt,
 };
 use futures_util::TryStreamExt as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use socketioxide::{
-    SocketIo,
-    extract::{AckSender, SocketRef},
-    handler::ConnectHandler,
-};
+use settings::{keys, listen, seconds};
+use socketioxide::SocketIo;
 use socketioxide_session::{
-    EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionIdExtractor, SessionStore, SignedCookie, http::SignInError,
+    EncryptedToken, MemoryStore, Session, SessionBridge, SessionIdExtractor, SessionStore,
+    SignedCookie, http::SignInError,
 };
-use tokio::net::TcpListener;
+use sockets::User;
 use tower_http::cors::CorsLayer;
-use tracing_subscriber::EnvFilter;
-
-/// What a session holds.
-#[derive(Clone, Serialize, Deserialize)]
-struct User {
-    name: String,
-    visits: u32,
-}
 
 #[derive(Clone)]
 struct App {
@@ -57,12 +53,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-
+    log::init();
     let metrics = metrics()?;
     let keys = keys()?;
     // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
@@ -90,8 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     let (socket_layer, io) = SocketIo::new_layer();
-    io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
-    io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
+    sockets::mount(&io, &sessions);
 
     let shut_down = sessions.clone();
     let mut session_layer = sessions.layer();
@@ -122,14 +112,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             token,
         });
 
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    #[allow(clippy::print_stdout, reason = "the one line on standard output")]
-    {
-        println!("listening on http://{}", listener.local_addr()?);
-    }
     // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
-    let listener = listener.tap_io(|tcp| {
+    let listener = listen().await?.tap_io(|tcp| {
         let _ = tcp.set_nodelay(true);
     });
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -235,52 +219,7 @@ async fn issue_token(
     ))
 }
 
-// --- Socket.IO --------------------------------------------------------------------------------
-
-async fn on_connect(socket: SocketRef, mut session: Session<User>) {
-    socket.emit("session", session.data()).ok();
-
-    // Pushes every change of the session to the client. It ends with the socket.
-    let client = socket.clone();
-    tokio::spawn(async move {
-        while session.changed().await.is_ok() {
-            client.emit("session", session.data()).ok();
-        }
-    });
-
-    socket.on("whoami", async |session: Session<User>, ack: AckSender| {
-        ack.send(session.data()).ok();
-    });
-
-    socket.on("visit", async |session: Session<User>, ack: AckSender| {
-        match session.update(|user| user.visits += 1).await {
-            Ok(session) => ack.send(&json!({ "visits": session.data().visits })).ok(),
-            Err(error) => ack.send(&json!({ "error": error.to_string() })).ok(),
-        };
-    });
-}
-
-async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) {
-    match session {
-        Some(session) => socket.emit("session", session.data()).ok(),
-        None => socket.emit("session", &json!({ "name": null })).ok(),
-    };
-}
-
-/// Tells a client why it is about to be disconnected.
-fn say_why(socket: SocketRef, reason: EndReason) {
-    socket.emit("ended", reason.as_str()).ok();
-}
-
 // --- Settings ---------------------------------------------------------------------------------
-
-fn keys() -> Result<Keyring, Box<dyn Error>> {
-    if let Ok(text) = env::var("SESSION_KEY") {
-        return Ok(Keyring::new(SecretKey::from_base64(&text)?));
-    }
-    tracing::warn!("SESSION_KEY is not set: with a random key, all sessions are lost at the end");
-    Ok(Keyring::new(SecretKey::generate()?))
-}
 
 /// The page that Prometheus scrapes. In production, serve it on a port that clients can't reach.
 #[cfg(feature = "metrics")]
@@ -328,9 +267,4 @@ async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
 #[allow(clippy::unused_async, reason = "the other one waits")]
 async fn store() -> Result<Arc<dyn SessionStore<Data = User>>, Box<dyn Error>> {
     Ok(Arc::new(MemoryStore::new().user_id(user_id)))
-}
-
-fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {
-    let seconds = env::var(name).map_or(Ok(default), |text| text.parse())?;
-    Ok(Duration::from_secs(seconds))
 }

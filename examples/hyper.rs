@@ -8,7 +8,14 @@
 //! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE`
 //! (when set, clients without a session get no transport).
 
-use std::{convert::Infallible, env, error::Error, net::SocketAddr, pin::pin, time::Duration};
+#[path = "shared/log.rs"]
+mod log;
+#[path = "shared/settings.rs"]
+mod settings;
+#[path = "shared/sockets.rs"]
+mod sockets;
+
+use std::{convert::Infallible, env, error::Error, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -24,27 +31,15 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socketioxide::{
-    SocketIo,
-    extract::{AckSender, SocketRef},
-    handler::ConnectHandler,
-};
+use settings::{keys, listen, seconds};
+use socketioxide::SocketIo;
 use socketioxide_session::{
-    EncryptedToken, EndReason, Keyring, MaybeSession, MemoryStore, SecretKey, Session,
-    SessionBridge, SessionIdExtractor, SessionRejection, SignedCookie, http::SignInError,
+    EncryptedToken, MemoryStore, Session, SessionBridge, SessionIdExtractor, SessionRejection,
+    SignedCookie, http::SignInError,
 };
-use tokio::net::TcpListener;
+use sockets::User;
 use tower::{ServiceBuilder, service_fn};
-use tracing_subscriber::EnvFilter;
-
-/// What a session holds.
-#[derive(Clone, Serialize, Deserialize)]
-struct User {
-    name: String,
-    visits: u32,
-}
 
 #[derive(Clone)]
 struct App {
@@ -55,12 +50,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-
+    log::init();
     let keys = keys()?;
     // Behind https, use the name "__Host-sid", and leave `insecure_http` out.
     let cookie = SignedCookie::new("sid", &keys)?.insecure_http()?;
@@ -73,8 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     let (socket_layer, io) = SocketIo::new_layer();
-    io.ns("/", on_connect.with(sessions.require().on_end(say_why)));
-    io.ns("/lobby", on_lobby.with(sessions.optional().on_end(say_why)));
+    sockets::mount(&io, &sessions);
 
     let app = App {
         sessions: sessions.clone(),
@@ -91,12 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(socket_layer)
         .service(service_fn(move |request| answer(app.clone(), request)));
 
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-    #[allow(clippy::print_stdout, reason = "the one line on standard output")]
-    {
-        println!("listening on http://{}", listener.local_addr()?);
-    }
+    let listener = listen().await?;
     let server = auto::Builder::new(TokioExecutor::new()).http1_only();
     let graceful = GracefulShutdown::new();
     // One for the whole loop: a new one each time would miss what came in between.
@@ -257,56 +241,4 @@ fn home_with_cookie(cookie: HeaderValue) -> Answer {
     let mut answer = home();
     answer.headers_mut().insert(SET_COOKIE, cookie);
     answer
-}
-
-// --- Socket.IO --------------------------------------------------------------------------------
-
-async fn on_connect(socket: SocketRef, mut session: Session<User>) {
-    socket.emit("session", session.data()).ok();
-
-    // Pushes every change of the session to the client. It ends with the socket.
-    let client = socket.clone();
-    tokio::spawn(async move {
-        while session.changed().await.is_ok() {
-            client.emit("session", session.data()).ok();
-        }
-    });
-
-    socket.on("whoami", async |session: Session<User>, ack: AckSender| {
-        ack.send(session.data()).ok();
-    });
-
-    socket.on("visit", async |session: Session<User>, ack: AckSender| {
-        match session.update(|user| user.visits += 1).await {
-            Ok(session) => ack.send(&json!({ "visits": session.data().visits })).ok(),
-            Err(error) => ack.send(&json!({ "error": error.to_string() })).ok(),
-        };
-    });
-}
-
-async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<User>) {
-    match session {
-        Some(session) => socket.emit("session", session.data()).ok(),
-        None => socket.emit("session", &json!({ "name": null })).ok(),
-    };
-}
-
-/// Tells a client why it is about to be disconnected.
-fn say_why(socket: SocketRef, reason: EndReason) {
-    socket.emit("ended", reason.as_str()).ok();
-}
-
-// --- Settings ---------------------------------------------------------------------------------
-
-fn keys() -> Result<Keyring, Box<dyn Error>> {
-    if let Ok(text) = env::var("SESSION_KEY") {
-        return Ok(Keyring::new(SecretKey::from_base64(&text)?));
-    }
-    tracing::warn!("SESSION_KEY is not set: with a random key, all sessions are lost at the end");
-    Ok(Keyring::new(SecretKey::generate()?))
-}
-
-fn seconds(name: &str, default: u64) -> Result<Duration, Box<dyn Error>> {
-    let seconds = env::var(name).map_or(Ok(default), |text| text.parse())?;
-    Ok(Duration::from_secs(seconds))
 }

@@ -8,6 +8,9 @@
 //! `SESSION_SECRET`, `APP_ORIGIN` (the origin of the app's pages), `FIELD` (the path of the user in a
 //! session; with passport `passport.user`).
 
+#[path = "../shared/log.rs"]
+mod log;
+
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, time::Duration};
 
 use axum::{
@@ -32,7 +35,6 @@ use socketioxide_session::{
 };
 use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
-use tracing_subscriber::EnvFilter;
 
 /// What Express stores as `req.session.user`. Other fields of it, and of the session, are kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -57,11 +59,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    log::init();
 
     let app_origin = setting("APP_ORIGIN", "http://localhost:3000");
     // The options of `session({ name, secret, cookie })` in app.mjs. Behind https, leave

@@ -63,6 +63,7 @@ for (const example of EXAMPLES) {
       await context.setOffline(true);
       await page.evaluate(() => socket.io.engine.close());
       await inState(page, "connecting");
+      await picture(page, `${example}-desktop-4-connecting`);
       await context.setOffline(false);
       await inState(page, "connected", "Connected as Ann.");
       await context.close();
@@ -75,6 +76,7 @@ for (const example of EXAMPLES) {
       await page.fill("#signed-out input", "Ann");
       await page.click("#signed-out button");
       await inState(page, "refused", "could not be loaded");
+      await picture(page, `${example}-desktop-5-no-client`);
       await page.click("text=Sign out");
       await inState(page, "signed-out");
       await context.close();
@@ -88,6 +90,7 @@ for (const example of EXAMPLES) {
       const page = await tab(context, server.url);
       await signIn(page, "Ann");
       await inState(page, "signed-out", "Your session is over. Please sign in again.");
+      await picture(page, `${example}-desktop-6-expired`);
       await context.close();
     } finally {
       await server.stop();
@@ -134,3 +137,24 @@ for (const example of EXAMPLES) {
     }
   });
 }
+
+test("a page of an origin that is not allowed says so", async () => {
+  const server = await Server.start("axum");
+  try {
+    const context = await profile(browser, PHONE);
+    // As if the page came from elsewhere, or a proxy had changed `Host`.
+    await context.route(/\/socket\.io\//, async (route) => {
+      const headers = { ...route.request().headers(), origin: "http://elsewhere.test", "sec-fetch-site": "same-site" };
+      const response = await route.fetch({ headers }).catch(() => null);
+      await (response ? route.fulfill({ response }) : route.abort()).catch(() => {});
+    });
+    const page = await tab(context, server.url);
+    await page.fill("#signed-out input", "Ann");
+    await page.click("#signed-out button");
+    await inState(page, "refused", "Pages from this address may not use your session.");
+    await picture(page, "axum-phone-7-refused");
+    await context.close();
+  } finally {
+    await server.stop();
+  }
+});
