@@ -181,7 +181,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// What is wrong with a key or a keyring.
+/// An error in a key or a keyring.
 ///
 /// ```
 /// use socketioxide_session::{SecretKey, key::KeyError};

@@ -170,8 +170,8 @@ impl From<UpdateError> for SessionRejection {
 #[non_exhaustive]
 pub enum NoSessionReason {
     /// The credential is invalid. The store was not called.
-    #[error("the credential was refused")]
-    Invalid(#[source] InvalidCredential),
+    #[error(transparent)]
+    Invalid(InvalidCredential),
     /// The credential is valid, but its session does not exist (any more).
     #[error("there is an id but no session")]
     Gone {
@@ -183,7 +183,7 @@ pub enum NoSessionReason {
     Unreadable {
         /// The [fingerprint](SessionId::fingerprint) of the id.
         fingerprint: String,
-        /// What the store reported, with the path of the field.
+        /// The error of the store, with the path of the field.
         #[source]
         error: StoreError,
     },

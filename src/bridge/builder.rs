@@ -43,7 +43,7 @@ pub struct SessionBridgeBuilder<T> {
     pub(super) config: Closures<T>,
 }
 
-/// What activity does.
+/// The effect of activity.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Touch {
     Default,

@@ -1,8 +1,8 @@
-//! What is wrong with settings or a call, as opposed to a client.
+//! Errors in settings or a call, as opposed to those of a client.
 
 use crate::store::StoreError;
 
-/// What is wrong with the settings of a bridge.
+/// An error in the settings of a bridge.
 ///
 /// ```
 /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};

@@ -59,7 +59,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         }
     }
 
-    /// What the extractor finds; a panic is a failure of the server.
+    /// The result of the extractor; a panic is a failure of the server.
     pub(super) fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, Extracted> {
         let extract = || self.inner.extractor.extract(handshake);
         match catch_unwind(AssertUnwindSafe(extract)) {
@@ -103,7 +103,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 }
 
-/// What an extractor found other than one id.
+/// A result of an extractor other than one id.
 pub(super) enum Extracted {
     Several(Vec<SessionId>),
     Rejected(SessionRejection),

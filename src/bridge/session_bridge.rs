@@ -78,7 +78,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         self.inner.live.owed_count()
     }
 
-    /// How often activity touches a session; `None`: never.
+    /// Minimum delay between touches by activity; `None`: never.
     pub(crate) fn touch_every(&self) -> Option<TouchEvery> {
         self.inner.live.config().touch_every
     }

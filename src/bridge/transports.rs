@@ -1,4 +1,4 @@
-//! What the transports of Socket.IO need from a bridge.
+//! The part of a bridge for the transports of Socket.IO.
 
 use http::request::Parts;
 

@@ -75,7 +75,7 @@ impl From<ParseSessionIdError> for ExtractError {
     }
 }
 
-/// What is wrong with a credential. This is for logs: the client gets one code for all of them.
+/// The reason why a credential is invalid. This is for logs: the client gets one code for all of them.
 ///
 /// ```
 /// use socketioxide_session::extractor::{ExtractError, InvalidCredential};
@@ -131,8 +131,8 @@ pub enum InvalidCredential {
     /// It is authentic, and what it holds is no session id.
     #[error("the credential holds no valid session id")]
     Id(#[source] ParseSessionIdError),
-    /// A custom extractor refused it.
-    #[error("the credential was refused by the extractor")]
+    /// A custom extractor rejected it.
+    #[error("the extractor rejected the credential")]
     Other(#[source] Arc<dyn Error + Send + Sync>),
 }
 

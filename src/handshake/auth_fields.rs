@@ -6,7 +6,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// What a field of an `auth` payload holds.
+/// The value of a field of an `auth` payload.
 pub(super) enum Content<'a> {
     Null,
     Text(Cow<'a, str>),

@@ -1,4 +1,4 @@
-//! What came from the client: the input of every extractor.
+//! The handshake of a client: the input of every extractor.
 
 mod auth;
 mod auth_fields;
@@ -35,7 +35,7 @@ pub struct Handshake<'a> {
     auth: Option<&'a AuthPayload<'a>>,
 }
 
-/// What a request is to Socket.IO.
+/// The kind of a request to Socket.IO.
 ///
 /// ```
 /// use socketioxide_session::extractor::{Handshake, Stage};
@@ -81,12 +81,30 @@ impl<'a> Handshake<'a> {
     }
 
     /// The client connects to this Socket.IO namespace.
+    ///
+    /// ```
+    /// use socketioxide_session::extractor::{Handshake, Stage};
+    ///
+    /// # let (parts, ()) = http::Request::new(()).into_parts();
+    /// let handshake = Handshake::from_parts(&parts).with_namespace("/chat");
+    /// assert!(matches!(handshake.stage(), Stage::Namespace("/chat")));
+    /// ```
     #[must_use]
     pub fn with_namespace(self, namespace: &'a str) -> Self {
         self.at(Stage::Namespace(namespace))
     }
 
     /// The client sent this `auth` payload.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use socketioxide_session::extractor::{AuthPayload, Handshake};
+    ///
+    /// # let (parts, ()) = http::Request::new(()).into_parts();
+    /// let auth = AuthPayload::from(json!({ "token": "abc" }));
+    /// let handshake = Handshake::from_parts(&parts).with_namespace("/chat").with_auth(&auth);
+    /// # drop(handshake);
+    /// ```
     #[must_use]
     pub fn with_auth(self, auth: &'a AuthPayload<'a>) -> Self {
         Self {
@@ -96,12 +114,20 @@ impl<'a> Handshake<'a> {
     }
 
     /// The request opens a Socket.IO transport.
+    ///
+    /// ```
+    /// use socketioxide_session::extractor::{Handshake, Stage};
+    ///
+    /// # let (parts, ()) = http::Request::new(()).into_parts();
+    /// let handshake = Handshake::from_parts(&parts).as_opening();
+    /// assert!(matches!(handshake.stage(), Stage::Opening));
+    /// ```
     #[must_use]
     pub fn as_opening(self) -> Self {
         self.at(Stage::Opening)
     }
 
-    /// What the request is to Socket.IO.
+    /// The kind of the request to Socket.IO.
     #[must_use]
     pub fn stage(&self) -> Stage<'a> {
         self.stage

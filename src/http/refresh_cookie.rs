@@ -6,6 +6,18 @@ use super::layer::SessionLayer;
 use crate::{extractor::SessionCookie, request::CookieRefresh};
 
 /// Why a cookie can't be refreshed.
+///
+/// ```
+/// use socketioxide_session::http::RefreshCookieError;
+/// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+/// # let cookie = SignedCookie::new("__Host-sid", &Keyring::new(SecretKey::generate()?))?;
+/// # let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::<String>::new()).build()?;
+///
+/// // This one lasts until the browser is closed.
+/// let refused = sessions.layer().refresh_cookie(cookie).err();
+/// assert_eq!(refused, Some(RefreshCookieError::NoMaxAge));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshCookieError {

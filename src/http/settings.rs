@@ -26,7 +26,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What a request is to the protected Socket.IO server, by the same rule as engineioxide's.
+    /// The kind of a request to the protected Socket.IO server, by the same rule as engineioxide's.
     pub(super) fn engine_request<'a>(&self, uri: &'a Uri) -> Option<EngineRequest<'a>> {
         let is_there = self.req_path.as_deref().is_none_or(|path| {
             let rest = uri.path().strip_prefix(path);

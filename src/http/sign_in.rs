@@ -55,7 +55,7 @@ impl From<SignInError> for SessionRejection {
     }
 }
 
-/// What a [`sign_out`](SessionBridge::sign_out) did.
+/// The result of a [`sign_out`](SessionBridge::sign_out).
 ///
 /// ```
 /// use axum::http::request::Parts;

@@ -11,7 +11,7 @@
 #[doc(inline)]
 pub use crate::store::{ExpressRecords, ExpressRecordsError, FieldPathError, SameSite};
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use cookie::Cookie;
@@ -22,9 +22,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, ForbiddenReason, Handshake, InvalidCredential,
-        SessionIdExtractor,
-        cookie::{CookieCarrier, cookie_methods},
+        CookieConfigError, InvalidCredential,
+        cookie::{CookieCarrier, cookie_extractor, issuing_methods, origin_methods},
     },
     id::SessionId,
 };
@@ -153,31 +152,9 @@ impl ExpressCookie {
     }
 }
 
-cookie_methods!(ExpressCookie);
-
-impl SessionIdExtractor for ExpressCookie {
-    fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {
-        self.carrier.extract(handshake, |value| self.verify(value))
-    }
-
-    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
-        self.carrier
-            .presented(handshake, |value| self.verify(value))
-    }
-
-    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
-        self.carrier.check_origin(handshake)
-    }
-}
-
-impl fmt::Debug for ExpressCookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExpressCookie")
-            .field("name", &self.name())
-            .field("secure", &self.carrier.is_secure())
-            .finish_non_exhaustive()
-    }
-}
+origin_methods!(ExpressCookie);
+issuing_methods!(ExpressCookie);
+cookie_extractor!(ExpressCookie);
 
 fn signature(key: &Hmac<Sha256>, id: &[u8]) -> String {
     let mac = key.clone().chain_update(id).finalize();

@@ -1,4 +1,4 @@
-//! What operators see: metrics of the `metrics` facade, and the span around an admission.
+//! Observability: metrics of the `metrics` facade, and the span around an admission.
 //!
 //! 1. Without the feature `metrics`, everything here but the span compiles to nothing.
 //! 2. Each emission looks the recorder up, because one may be installed after a bridge was built. No

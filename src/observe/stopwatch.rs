@@ -1,4 +1,4 @@
-//! How long something takes, for a histogram.
+//! Durations, for histograms.
 
 /// Measures a duration, if it was started. Empty without the feature `metrics`.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,4 +1,4 @@
-//! What the tower layer leaves in each request.
+//! The entry of the tower layer in the extensions of each request.
 
 use std::{
     future::Future,
@@ -39,7 +39,7 @@ pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
 
 type Resolved<T> = OnceCell<Result<Session<T>, SessionRejection>>;
 
-/// What the layer took a request for.
+/// The kind of a request.
 pub(crate) enum TakenFor {
     /// A page, or a further request of a transport.
     Other,

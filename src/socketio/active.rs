@@ -34,6 +34,15 @@ pub fn active<T, H>(handler: H) -> Active<T, H> {
 }
 
 /// A handler whose events are uses of the session; made by [`active`].
+///
+/// ```
+/// use socketioxide::extract::SocketRef;
+/// use socketioxide_session::socketio::{Active, active};
+///
+/// // Its type is rarely written: `socket.on` takes it as it is.
+/// let handler: Active<String, _> = active(async |_: SocketRef| ());
+/// # drop(handler);
+/// ```
 #[must_use]
 pub struct Active<T, H> {
     handler: H,

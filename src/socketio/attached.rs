@@ -1,10 +1,10 @@
-//! What a middleware leaves in the extensions of a socket.
+//! The entry of a middleware in the extensions of a socket.
 
 use std::sync::Arc;
 
 use crate::live::Attachment;
 
-/// What a middleware leaves in the extensions of a socket.
+/// The entry of a middleware in the extensions of a socket.
 pub(super) enum Attached<T: Send + Sync + 'static> {
     Session {
         attachment: Arc<Attachment<T>>,

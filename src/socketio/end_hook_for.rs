@@ -1,10 +1,10 @@
-//! What a middleware needs of its hook.
+//! The hook of a middleware.
 
 use socketioxide::adapter::Adapter;
 
 use super::{no_hook::NoHook, on_end::OnEnd};
 
-/// What the two kinds of hook are to a server with this adapter. Sealed.
+/// A hook for servers with this adapter. Sealed.
 pub trait EndHookFor<A: Adapter>: Send + Sync + 'static {
     #[doc(hidden)]
     fn hook(&self) -> Option<&OnEnd<A>>;

@@ -42,7 +42,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Further middlewares can take [`Session`](crate::Session) when they run later, and socketioxide
     /// runs the last one named first: `on_connect.with(admins_only).with(sessions.require())`.
     pub fn require(&self) -> SessionMiddleware<T> {
-        SessionMiddleware::new(self.clone(), Admits::Sessions)
+        SessionMiddleware::new(self.clone(), Admits::Required)
     }
 
     /// A connect middleware that admits clients without a session, too: those that bring no
@@ -53,7 +53,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// A foreign page can open this namespace from a visitor's browser, on a private server, too. To
     /// refuse that, see [`own_origins_only`](SessionMiddleware::own_origins_only).
     pub fn optional(&self) -> SessionMiddleware<T> {
-        SessionMiddleware::new(self.clone(), Admits::Everyone)
+        SessionMiddleware::new(self.clone(), Admits::Optional)
     }
 }
 
@@ -86,12 +86,12 @@ pub struct SessionMiddleware<T: Send + Sync + 'static, H = NoHook> {
     on_end: H,
 }
 
-/// Which clients are admitted.
+/// Whether a client needs a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Admits {
-    Sessions,
-    Everyone,
-    EveryoneOfOwnOrigins,
+    Required,
+    Optional,
+    OptionalOfOwnOrigins,
 }
 
 impl<T: Send + Sync + 'static> SessionMiddleware<T> {
@@ -108,6 +108,22 @@ impl<T: Send + Sync + 'static> SessionMiddleware<T> {
     ///
     /// It runs on a thread for blocking work. When it takes longer than half a second, the socket is
     /// disconnected without waiting for it.
+    ///
+    /// ```
+    /// # use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+    /// # use socketioxide_session::{EndReason, Session, SessionBridge};
+    /// async fn on_connect(socket: SocketRef, session: Session<String>) {
+    ///     socket.emit("hello", session.data()).ok();
+    /// }
+    ///
+    /// fn add(io: &SocketIo, sessions: &SessionBridge<String>) {
+    ///     let gate = sessions.require().on_end(|socket: SocketRef, reason: EndReason| {
+    ///         socket.emit("ended", reason.as_str()).ok();
+    ///     });
+    ///     io.ns("/", on_connect.with(gate));
+    /// }
+    /// # let _ = add;
+    /// ```
     pub fn on_end<A: Adapter>(
         self,
         hook: impl Fn(SocketRef<A>, EndReason) + Send + Sync + 'static,
@@ -135,8 +151,8 @@ impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
     /// # let _ = add;
     /// ```
     pub fn own_origins_only(mut self) -> Self {
-        if self.admits == Admits::Everyone {
-            self.admits = Admits::EveryoneOfOwnOrigins;
+        if self.admits == Admits::Optional {
+            self.admits = Admits::OptionalOfOwnOrigins;
         }
         self
     }
@@ -221,10 +237,10 @@ impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
         handshake: &Handshake<'_>,
     ) -> bool {
         match self.admits {
-            Admits::Sessions => false,
-            Admits::Everyone => rejection.is_anonymous() || rejection.is_forbidden(),
+            Admits::Required => false,
+            Admits::Optional => rejection.is_anonymous() || rejection.is_forbidden(),
             // A foreign page may bring a bad credential of its own.
-            Admits::EveryoneOfOwnOrigins => {
+            Admits::OptionalOfOwnOrigins => {
                 rejection.is_anonymous() && self.bridge.check_origin(handshake).is_ok()
             }
         }

@@ -1,6 +1,8 @@
-//! What a store can do.
+//! Capabilities of a store.
 
 /// The operations that a store supports besides [`load`](super::SessionStore::load).
+///
+/// Begin with the default, as here, because later versions may add operations:
 ///
 /// ```
 /// use socketioxide_session::store::Capabilities;

@@ -1,8 +1,8 @@
-//! What a store reports.
+//! Reports of a store.
 
 use crate::id::SessionId;
 
-/// What a store reports of its sessions.
+/// A report of a store about its sessions.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

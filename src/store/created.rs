@@ -1,4 +1,4 @@
-//! What a creation returns.
+//! The result of a creation.
 
 use super::revision::Revision;
 
@@ -18,6 +18,7 @@ use super::revision::Revision;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Created {
+    // Exhaustive: a wrapper of a store handles each outcome, and a new one would change the contract.
     /// The session was created, and its data has this revision.
     Created(Revision),
     /// A session of this id exists, and was left as it is.

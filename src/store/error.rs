@@ -1,4 +1,4 @@
-//! What can go wrong in a store.
+//! Errors of a store.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -28,7 +28,7 @@ impl StoreError {
         }
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
@@ -95,11 +95,11 @@ pub enum StoreErrorKind {
     Timeout,
     /// The store can't be reached, or is not working now.
     Unavailable,
-    /// What is stored can't be decoded.
+    /// The stored record can't be decoded.
     Decode,
-    /// What is to be stored can't be encoded.
+    /// The data can't be encoded.
     Encode,
-    /// What is to be stored is larger than the store's limit.
+    /// The data is larger than the store's limit.
     TooLarge,
     /// A session was to be created without a lifetime: its `ttl` is zero, or
     /// [`max_lifetime`](crate::bridge::SessionBridgeBuilder::max_lifetime) has passed. The store is not called.

@@ -1,4 +1,4 @@
-//! What is known: the store of sessions.
+//! Stores of sessions.
 
 mod capabilities;
 mod change;
@@ -93,7 +93,7 @@ use crate::id::SessionId;
 /// ```
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// What a session holds.
+    /// The data of a session.
     type Data: Send + Sync + 'static;
 
     /// Makes a session that expires after `ttl`, unless one of this id exists.

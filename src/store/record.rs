@@ -1,4 +1,4 @@
-//! What a load returns.
+//! The result of a load.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::revision::Revision;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Record<T> {
-    /// What the session holds.
+    /// The data of the session.
     pub data: Arc<T>,
     /// Remaining lifetime from now; `None`: it does not expire.
     pub ttl: Option<Duration>,

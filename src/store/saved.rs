@@ -1,4 +1,4 @@
-//! What a save returns.
+//! The result of a save.
 
 use super::revision::Revision;
 
@@ -21,6 +21,7 @@ use super::revision::Revision;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Saved {
+    // Exhaustive: a wrapper of a store handles each outcome, and a new one would change the contract.
     /// The data was replaced, and has this revision now.
     Saved(Revision),
     /// The data has another revision than the expected one, and was left as it is.

@@ -1,10 +1,10 @@
-//! What can go wrong.
+//! Faults of a store.
 
 use std::time::Duration;
 
 use crate::store::StoreErrorKind;
 
-/// What goes wrong with a call.
+/// A fault of a call.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

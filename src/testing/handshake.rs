@@ -65,6 +65,18 @@ impl HandshakeBuilder {
     }
 
     /// With another method.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use socketioxide_session::{extractor::OriginPolicy, testing::HandshakeBuilder};
+    ///
+    /// // Links of other sites work, their forms don't.
+    /// let link = HandshakeBuilder::request("/").origin("https://other.example");
+    /// let form = link.clone().method(Method::POST);
+    /// let policy = OriginPolicy::same_origin();
+    /// assert!(link.with(|handshake| policy.check(handshake)).is_ok());
+    /// assert!(form.with(|handshake| policy.check(handshake)).is_err());
+    /// ```
     pub fn method(mut self, method: Method) -> Self {
         self.parts.method = method;
         self
@@ -95,6 +107,18 @@ impl HandshakeBuilder {
     }
 
     /// With a session's cookie.
+    ///
+    /// ```
+    /// use socketioxide_session::{
+    ///     Keyring, SecretKey, SessionId, SessionIdExtractor, SignedCookie, testing::HandshakeBuilder,
+    /// };
+    ///
+    /// let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// let id = SessionId::generate()?;
+    /// let client = HandshakeBuilder::socket("/").session_cookie(&cookie, &id);
+    /// assert_eq!(client.with(|handshake| cookie.extract(handshake))?, id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn session_cookie(self, cookie: &SignedCookie, id: &SessionId) -> Self {
         let issued = cookie.issue(id);
         self.cookie(issued.name(), issued.value())
@@ -110,11 +134,31 @@ impl HandshakeBuilder {
     }
 
     /// With a bearer token, as `Authorization: Bearer …`.
+    ///
+    /// ```
+    /// use socketioxide_session::{
+    ///     EncryptedToken, Keyring, SecretKey, SessionId, SessionIdExtractor, testing::HandshakeBuilder,
+    /// };
+    ///
+    /// let tokens = EncryptedToken::new("token", &Keyring::new(SecretKey::generate()?))?;
+    /// let id = SessionId::generate()?;
+    /// let client = HandshakeBuilder::socket("/").bearer(&tokens.issue(&id)?);
+    /// assert_eq!(client.with(|handshake| tokens.extract(handshake))?, id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))
     }
 
     /// With the header fields of a WebSocket handshake that the application serves itself.
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::OriginPolicy, testing::HandshakeBuilder};
+    ///
+    /// // A page of another site, and a WebSocket of the application's own.
+    /// let foreign = HandshakeBuilder::request("/ws").websocket_upgrade().origin("https://evil.example");
+    /// assert!(foreign.with(|handshake| OriginPolicy::same_origin().check(handshake)).is_err());
+    /// ```
     pub fn websocket_upgrade(self) -> Self {
         self.header("connection", "Upgrade")
             .header("upgrade", "websocket")
@@ -130,6 +174,13 @@ impl HandshakeBuilder {
 
     /// Not the first request of its transport, but a further one: see
     /// [`Stage::Continuing`].
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::Stage, testing::HandshakeBuilder};
+    ///
+    /// let poll = HandshakeBuilder::request("/socket.io/?EIO=4&transport=polling&sid=abc").continuation();
+    /// poll.with(|handshake| assert!(matches!(handshake.stage(), Stage::Continuing)));
+    /// ```
     pub fn continuation(mut self) -> Self {
         self.continuation = true;
         self

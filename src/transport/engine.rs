@@ -6,7 +6,7 @@ use http::Uri;
 /// Number of random bytes in a `sid`.
 const SID_BYTES: usize = 12;
 
-/// What an HTTP request is to Engine.IO.
+/// The kind of an HTTP request to Engine.IO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EngineRequest<'a> {
     /// It opens a transport, if its method is `GET`.

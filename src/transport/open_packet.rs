@@ -46,7 +46,7 @@ fn without_length(body: &str) -> Option<&str> {
     (length == packet.len().to_string()).then_some(packet)
 }
 
-/// What follows a number of at least one digit.
+/// The rest after a number of at least one digit.
 fn number(text: &str) -> Option<&str> {
     let rest = text.trim_start_matches(|char: char| char.is_ascii_digit());
     (rest.len() < text.len()).then_some(rest)

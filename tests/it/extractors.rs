@@ -68,7 +68,7 @@ async fn an_anonymous_socket_has_none_and_handlers_that_want_one_do_not_run() {
 }
 
 #[tokio::test]
-async fn the_room_reaches_every_socket_of_the_session_and_nobody_else() {
+async fn the_room_reaches_every_socket_of_the_session_and_no_other() {
     let server = Server::start().await;
     let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
     let mut tabs = [server.connected(&ann).await, server.connected(&ann).await];

@@ -64,7 +64,7 @@ fn router<T: Send + Sync + 'static>(
 }
 
 #[tokio::test]
-async fn a_request_is_resolved_when_somebody_asks_and_once() {
+async fn a_request_is_resolved_at_its_first_use_and_once() {
     let app = App::new();
     let ann = app.sessions.create("Ann".into()).await.unwrap();
     let nobody_asks = router(&app.sessions, get(async || "page"));
@@ -120,7 +120,7 @@ async fn no_session_is_none_and_a_failure_is_not() {
             get(
                 async |one: Option<Session<String>>, two: MaybeSession<String>| {
                     assert_eq!(one.is_some(), two.0.is_some());
-                    one.map_or("nobody".to_owned(), |one| one.data().clone())
+                    one.map_or("anonymous".to_owned(), |one| one.data().clone())
                 },
             ),
         )
@@ -128,8 +128,8 @@ async fn no_session_is_none_and_a_failure_is_not() {
     let ann = app.sessions.create("Ann".into()).await.unwrap();
     let unknown = SessionId::generate().unwrap();
     for (id, expected) in [
-        (None, "nobody"),
-        (Some(&unknown), "nobody"),
+        (None, "anonymous"),
+        (Some(&unknown), "anonymous"),
         (Some(ann.id()), "Ann"),
     ] {
         let (status, body, _) = app.ask(optional(), id).await;

@@ -207,7 +207,7 @@ async fn an_extractor_that_panics_is_a_store_error() {
 }
 
 #[tokio::test]
-async fn a_rejection_hook_that_panics_or_hangs_keeps_nobody_waiting() {
+async fn a_rejection_hook_that_panics_or_hangs_delays_no_client() {
     let calls = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
     let hang = gate.clone();

@@ -79,7 +79,7 @@ async fn send(server: &Server, method: &str, query: &str, fields: &Fields<'_>) -
 }
 
 #[tokio::test]
-async fn whoever_knows_a_sid_only_gets_the_answer_of_an_unknown_one() {
+async fn a_client_that_only_knows_a_sid_gets_the_answer_of_an_unknown_one() {
     for layer in BINDING {
         let server = Setup::new().layer(layer).start().await;
         let mut victim = Victim::connected(&server).await;
@@ -115,10 +115,10 @@ async fn whoever_knows_a_sid_only_gets_the_answer_of_an_unknown_one() {
             for method in ["POST", "GET"] {
                 let sid = &victim.polling.sid;
                 let answer = send(&server, method, &format!("&sid={sid}{query}"), fields).await;
-                let nobody = send(&server, method, "&sid=BBBBBBBBBBBBBBBB", fields).await;
+                let unknown = send(&server, method, "&sid=BBBBBBBBBBBBBBBB", fields).await;
                 assert_eq!(
                     (&answer.head, &answer.body),
-                    (&nobody.head, &nobody.body),
+                    (&unknown.head, &unknown.body),
                     "{what}"
                 );
                 assert_eq!(answer.status, 400, "{what}");
@@ -139,7 +139,7 @@ async fn bob_id(server: &Server) -> socketioxide_session::SessionId {
 
 /// So that the test above is known to attack.
 #[tokio::test]
-async fn in_plain_socketioxide_whoever_knows_a_sid_acts_for_the_victim() {
+async fn in_plain_socketioxide_a_client_that_knows_a_sid_acts_for_the_victim() {
     for setup in open_setups() {
         let server = setup.start().await;
         let victim = Victim::connected(&server).await;
@@ -215,7 +215,7 @@ async fn only_its_owner_upgrades_a_transport() {
 }
 
 #[tokio::test]
-async fn in_plain_socketioxide_whoever_knows_a_sid_takes_the_transport() {
+async fn in_plain_socketioxide_a_client_that_knows_a_sid_takes_the_transport() {
     for setup in open_setups() {
         let server = setup.start().await;
         let mut victim = Victim::connected(&server).await;

@@ -18,7 +18,7 @@ pub(crate) struct CookieAttributes {
     pub(crate) former: Vec<Scope>,
 }
 
-/// What a browser tells cookies of one name apart by (RFC 6265 §5.3, step 11).
+/// The attributes by which a browser tells cookies of one name apart (RFC 6265 §5.3, step 11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
     domain: Option<String>,

@@ -1,36 +1,30 @@
-//! What all cookies that carry a session id have in common.
+//! The common part of all cookies that carry a session id.
 
 use std::borrow::Cow;
 
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
 
+#[cfg(any(feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+use super::ids;
 use super::{
     CookieConfigError,
     attributes::{CookieAttributes, Scope},
+    ids::Ids,
 };
 use crate::{
-    extractor::{ExtractError, ForbiddenReason, InvalidCredential, OriginPolicy, percent},
+    extractor::{ExtractError, ForbiddenReason, InvalidCredential, OriginPolicy},
     handshake::Handshake,
     id::SessionId,
 };
 
-/// Maximum size of a value that is verified, in bytes.
-const MAX_VALUE_BYTES: usize = 1024;
-
 /// A cookie that carries a session id: its name, the origins that may use it, and its attributes.
-/// How a value proves its id is for each kind of cookie to say.
+/// Each kind of cookie has its own way to verify a value.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieCarrier {
     name: Cow<'static, str>,
     origin: OriginPolicy,
     attributes: CookieAttributes,
-}
-
-/// Distinct authentic ids, at least one. The usual one id needs no list.
-enum Ids {
-    One(SessionId),
-    Several(Vec<SessionId>),
 }
 
 impl CookieCarrier {
@@ -63,7 +57,7 @@ impl CookieCarrier {
         verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
     ) -> Result<SessionId, ExtractError> {
         self.check_origin(handshake)?;
-        match self.search(handshake, verify)? {
+        match Ids::search(handshake, &self.name, verify)? {
             Ids::One(id) => Ok(id),
             Ids::Several(ids) => Err(ExtractError::Several(ids)),
         }
@@ -87,12 +81,7 @@ impl CookieCarrier {
         handshake: &Handshake<'_>,
         verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
     ) -> Result<SessionId, ExtractError> {
-        let values = handshake.cookies(&self.name)?;
-        if values.exceeded() {
-            return Err(InvalidCredential::TooMany.into());
-        }
-        let last = values.iter().last().ok_or(ExtractError::NoCookie)?;
-        Ok(verify_one(last, verify)?)
+        ids::last(handshake, &self.name, verify)
     }
 
     /// All authentic ids, from any origin.
@@ -101,36 +90,11 @@ impl CookieCarrier {
         handshake: &Handshake<'_>,
         verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
     ) -> Vec<SessionId> {
-        match self.search(handshake, verify) {
+        match Ids::search(handshake, &self.name, verify) {
             Ok(Ids::One(id)) => vec![id],
             Ok(Ids::Several(ids)) => ids,
             Err(_) => Vec::new(),
         }
-    }
-
-    /// Attacker-controlled bytes: the size and the number of the values come before any
-    /// verification.
-    fn search(
-        &self,
-        handshake: &Handshake<'_>,
-        verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
-    ) -> Result<Ids, ExtractError> {
-        let values = handshake.cookies(&self.name)?;
-        if values.is_empty() {
-            return Err(ExtractError::NoCookie);
-        }
-        if values.exceeded() {
-            return Err(InvalidCredential::TooMany.into());
-        }
-        let mut found = None;
-        let mut problem = InvalidCredential::Malformed;
-        for value in values.iter() {
-            match verify_one(value, &verify) {
-                Ok(id) => found = Some(Ids::with(found, id)),
-                Err(invalid) => problem = invalid,
-            }
-        }
-        found.ok_or_else(|| problem.into())
     }
 
     pub(crate) fn issue(&self, value: &str) -> Cookie<'static> {
@@ -146,7 +110,7 @@ impl CookieCarrier {
         removals.map(|cookie| header(&cookie)).collect()
     }
 
-    /// How long a browser keeps the cookie.
+    /// Duration for which a browser keeps the cookie.
     pub(crate) fn max_age(&self) -> Option<std::time::Duration> {
         self.attributes.max_age?.try_into().ok()
     }
@@ -231,32 +195,6 @@ impl CookieCarrier {
         self.attributes = attributes.checked(&self.name)?;
         Ok(())
     }
-}
-
-impl Ids {
-    fn with(found: Option<Self>, id: SessionId) -> Self {
-        match found {
-            None => Self::One(id),
-            Some(Self::One(first)) if first == id => Self::One(first),
-            Some(Self::One(first)) => Self::Several(vec![first, id]),
-            Some(Self::Several(mut ids)) => {
-                if !ids.contains(&id) {
-                    ids.push(id);
-                }
-                Self::Several(ids)
-            }
-        }
-    }
-}
-
-fn verify_one(
-    value: &[u8],
-    verify: impl Fn(&[u8]) -> Result<SessionId, InvalidCredential>,
-) -> Result<SessionId, InvalidCredential> {
-    if value.len() > MAX_VALUE_BYTES {
-        return Err(InvalidCredential::TooLarge);
-    }
-    verify(&percent::decoded(value)?)
 }
 
 fn is_name_byte(byte: u8) -> bool {

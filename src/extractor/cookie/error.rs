@@ -1,6 +1,6 @@
-//! What is wrong with the configuration of a cookie.
+//! Errors in the configuration of a cookie.
 
-/// What is wrong with the configuration of a cookie.
+/// An error in the configuration of a cookie.
 ///
 /// Browsers drop a cookie with such settings without a word, so the call that completes a bad
 /// combination returns this, whatever the order of the calls.

@@ -1,9 +1,9 @@
-//! The methods that every kind of cookie has.
+//! The methods that several kinds of cookies have.
 
-/// Implements the methods that configure a cookie, and those that remove it, for a type that has a
-/// field `carrier: CookieCarrier`.
-macro_rules! cookie_methods {
-    ($kind:ty) => {
+/// Implements the methods that decide which requests may use a cookie, for a type that has a field
+/// `carrier: CookieCarrier`.
+macro_rules! origin_methods {
+    ($kind:ident) => {
         impl $kind {
             /// The origins that may use this cookie; by default, the request's own only. It replaces
             /// what [`allow_origin`](Self::allow_origin) has allowed before.
@@ -47,6 +47,59 @@ macro_rules! cookie_methods {
                 Ok(self)
             }
 
+            /// The cookie's name.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                self.carrier.name()
+            }
+        }
+    };
+}
+
+/// Implements the extractor, for a type that also has a method `verify(&self, value) -> id`.
+macro_rules! cookie_extractor {
+    ($kind:ident) => {
+        impl $crate::extractor::SessionIdExtractor for $kind {
+            fn extract(
+                &self,
+                handshake: &$crate::extractor::Handshake<'_>,
+            ) -> Result<$crate::SessionId, $crate::extractor::ExtractError> {
+                self.carrier.extract(handshake, |value| self.verify(value))
+            }
+
+            fn presented(
+                &self,
+                handshake: &$crate::extractor::Handshake<'_>,
+            ) -> Vec<$crate::SessionId> {
+                self.carrier
+                    .presented(handshake, |value| self.verify(value))
+            }
+
+            fn check_origin(
+                &self,
+                handshake: &$crate::extractor::Handshake<'_>,
+            ) -> Result<(), $crate::extractor::ForbiddenReason> {
+                self.carrier.check_origin(handshake)
+            }
+        }
+
+        // The keys are secret.
+        impl ::std::fmt::Debug for $kind {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($kind))
+                    .field("name", &self.name())
+                    .field("secure", &self.carrier.is_secure())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// Implements the methods that configure, issue and remove a cookie, for a type that also has a method
+/// `issue(&self, id) -> Cookie`.
+macro_rules! issuing_methods {
+    ($kind:ident) => {
+        impl $kind {
             /// Sends the cookie to the hosts of this domain, as in `example.com`; by default, only to
             /// the host that issued it. Every host of the domain can read it, and can set one of
             /// the same name.
@@ -212,12 +265,6 @@ macro_rules! cookie_methods {
                 Ok(self)
             }
 
-            /// The cookie's name.
-            #[must_use]
-            pub fn name(&self) -> &str {
-                self.carrier.name()
-            }
-
             /// [`issue`](Self::issue) as the value of a `Set-Cookie` field.
             #[must_use]
             pub fn issue_header(&self, id: &$crate::SessionId) -> ::http::HeaderValue {
@@ -262,4 +309,4 @@ macro_rules! cookie_methods {
     };
 }
 
-pub(crate) use cookie_methods;
+pub(crate) use {cookie_extractor, issuing_methods, origin_methods};

@@ -4,12 +4,15 @@
 //!   kinds of cookies:  signed  (and those of other frameworks)
 //!                         │ verify(value) → id
 //!                         ▼
-//!   carrier:  origin check, search, attributes   ← methods: the builder methods of every kind
+//!   carrier:  origin check, attributes   ← methods: the builder methods that several kinds have
+//!                         │
+//!     ids:    the search of all values of the name
 //! ```
 
 pub(crate) mod attributes;
 pub(crate) mod carrier;
 mod error;
+mod ids;
 mod methods;
 mod session_cookie;
 mod signed;
@@ -19,4 +22,4 @@ pub use session_cookie::SessionCookie;
 pub use signed::SignedCookie;
 
 pub(crate) use carrier::CookieCarrier;
-pub(crate) use methods::cookie_methods;
+pub(crate) use methods::{cookie_extractor, issuing_methods, origin_methods};

@@ -23,7 +23,7 @@ pub trait SessionCookie: SessionIdExtractor {
     /// The cookie's name.
     fn name(&self) -> &str;
 
-    /// How long a browser keeps the cookie; `None`: until it is closed.
+    /// Duration for which a browser keeps the cookie; `None`: until it is closed.
     fn max_age(&self) -> Option<Duration>;
 
     /// The value of the `Set-Cookie` field that gives a browser this session.

@@ -1,19 +1,14 @@
 //! A session id in a signed cookie.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cookie::{Cookie, Key};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{CookieCarrier, CookieConfigError, cookie_methods};
-use crate::{
-    extractor::{ExtractError, ForbiddenReason, InvalidCredential, SessionIdExtractor},
-    handshake::Handshake,
-    id::SessionId,
-    key::Keyring,
-};
+use super::{CookieCarrier, CookieConfigError, cookie_extractor, issuing_methods, origin_methods};
+use crate::{extractor::InvalidCredential, id::SessionId, key::Keyring};
 
 /// An HMAC-SHA256 in standard base64: 32 bytes, 44 characters.
 const SIGNATURE_CHARS: usize = 44;
@@ -52,7 +47,7 @@ const PURPOSE: &str = "signed cookie";
 /// 4. Each value is verified with every key of the keyring. Bad ones beside a good one are ignored,
 ///    because any page of a sibling host can plant them.
 /// 5. One distinct authentic id is the session. More are returned as
-///    [`Several`](ExtractError::Several), because the Domain or the Path of the cookie may have
+///    [`Several`](crate::extractor::ExtractError::Several), because the Domain or the Path of the cookie may have
 ///    changed: the bridge looks all of them up, and uses the only one that is live.
 ///
 /// The key is derived from the [`Keyring`] for this cookie's name, so a value that was signed for
@@ -197,31 +192,9 @@ impl SignedCookie {
     }
 }
 
-cookie_methods!(SignedCookie);
-
-impl SessionIdExtractor for SignedCookie {
-    fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {
-        self.carrier.extract(handshake, |value| self.verify(value))
-    }
-
-    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
-        self.carrier
-            .presented(handshake, |value| self.verify(value))
-    }
-
-    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
-        self.carrier.check_origin(handshake)
-    }
-}
-
-impl fmt::Debug for SignedCookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedCookie")
-            .field("name", &self.name())
-            .field("secure", &self.carrier.is_secure())
-            .finish_non_exhaustive()
-    }
-}
+origin_methods!(SignedCookie);
+issuing_methods!(SignedCookie);
+cookie_extractor!(SignedCookie);
 
 fn verifying_key(key: &Key) -> VerifyingKey {
     VerifyingKey::new_from_slice(key.signing()).expect("HMAC takes a key of any length")

@@ -1,9 +1,9 @@
-//! What is wrong with a configuration or a request to issue a token.
+//! Errors in the configuration of tokens, or when one is issued.
 
 use super::wire::MAX_NAMESPACE_LEN;
 use crate::key::RandomnessError;
 
-/// What is wrong with the configuration of an [`EncryptedToken`](super::EncryptedToken).
+/// An error in the configuration of an [`EncryptedToken`](super::EncryptedToken).
 ///
 /// ```
 /// # use socketioxide_session::{Keyring, SecretKey};

@@ -1,4 +1,4 @@
-//! What the fuzz targets need: the parsers, each with its way back.
+//! The entry points of the fuzz targets: the parsers, each with its way back.
 
 use super::wire::{Claims, Sealed};
 

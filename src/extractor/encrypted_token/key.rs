@@ -68,7 +68,7 @@ impl TokenKey {
     }
 }
 
-/// What is authenticated and not sent. Each part follows its length, so that no two sets of parts
+/// The associated data: authenticated and not sent. Each part follows its length, so that no two sets of parts
 /// make the same bytes.
 fn associated_data(key_id: [u8; KEY_ID_LEN], name: &str, audience: &str) -> Vec<u8> {
     let mut data = Vec::new();

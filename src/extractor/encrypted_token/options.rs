@@ -1,4 +1,4 @@
-//! What a single token is issued with.
+//! Options of a single token.
 
 use std::time::Duration;
 
@@ -29,6 +29,17 @@ impl<'a> TokenOptions<'a> {
     }
 
     /// Good in this Socket.IO namespace only, as in `/admin`. At most 255 bytes.
+    ///
+    /// ```
+    /// use socketioxide_session::extractor::TokenOptions;
+    /// # use socketioxide_session::{EncryptedToken, Keyring, SecretKey, SessionId};
+    ///
+    /// # let tokens = EncryptedToken::new("token", &Keyring::new(SecretKey::generate()?))?;
+    /// # let id = SessionId::generate()?;
+    /// let for_admins = tokens.issue_with(&id, TokenOptions::new().namespace("/admin"))?;
+    /// # drop(for_admins);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn namespace(mut self, namespace: &'a str) -> Self {
         self.namespace = namespace;
         self
@@ -36,6 +47,21 @@ impl<'a> TokenOptions<'a> {
 
     /// Good for this long: whole seconds, rounded up, at most
     /// [`max_lifetime`](super::EncryptedToken::max_lifetime).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketioxide_session::extractor::TokenOptions;
+    /// # use socketioxide_session::{EncryptedToken, Keyring, SecretKey, SessionId};
+    ///
+    /// # let tokens = EncryptedToken::new("token", &Keyring::new(SecretKey::generate()?))?;
+    /// # let id = SessionId::generate()?;
+    /// let short = tokens.issue_with(&id, TokenOptions::new().lifetime(Duration::from_secs(5)))?;
+    /// // Longer than what the server accepts.
+    /// let long = TokenOptions::new().lifetime(Duration::from_hours(24 * 365));
+    /// assert!(tokens.issue_with(&id, long).is_err());
+    /// # drop(short);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self

@@ -10,7 +10,7 @@ use crate::{
     handshake::{AuthField, Handshake},
 };
 
-/// What one place of a handshake holds: nothing, the text of a token, or something bad.
+/// The content of one place of a handshake: nothing, the text of a token, or something bad.
 pub(super) type Found<'a> = Result<Option<Cow<'a, str>>, InvalidCredential>;
 
 /// The field of the `auth` payload.

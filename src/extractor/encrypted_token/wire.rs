@@ -95,7 +95,7 @@ pub(super) fn encode(
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What a token says.
+/// The content of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claims<'a> {
     pub(super) issued: u64,

@@ -1,5 +1,7 @@
 //! Which pages may use a credential that browsers send by themselves.
 
+#[cfg(test)]
+mod allow_tests;
 mod error;
 mod request;
 mod serialized;
@@ -119,6 +121,14 @@ impl OriginPolicy {
     /// Also accepts `file://`, which Cordova and Electron applications send, and so does *every*
     /// local file: a downloaded page that the user opens can act as the user. Use an application
     /// scheme instead where you can, and [allow](Self::allow_origin) that.
+    ///
+    /// ```
+    /// use socketioxide_session::extractor::OriginPolicy;
+    ///
+    /// // An Electron application that loads its pages from files.
+    /// let policy = OriginPolicy::same_origin().insecure_allow_local_files();
+    /// # drop(policy);
+    /// ```
     #[must_use]
     pub fn insecure_allow_local_files(mut self) -> Self {
         self.local_files = true;
@@ -128,6 +138,15 @@ impl OriginPolicy {
     /// Also accepts the request's own origin over plain http, for a credential that browsers send
     /// over plain http too. The cookies of this crate set it by themselves. An attacker in the
     /// network can answer for such a page, and act as the user who is brought to it.
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::OriginPolicy, testing::HandshakeBuilder};
+    ///
+    /// let page = HandshakeBuilder::socket("/").origin("http://example.com");
+    /// let policy = OriginPolicy::same_origin();
+    /// assert!(page.with(|handshake| policy.check(handshake)).is_err());
+    /// assert!(page.with(|handshake| policy.insecure_http().check(handshake)).is_ok());
+    /// ```
     #[must_use]
     pub fn insecure_http(mut self) -> Self {
         self.plain_http = true;

@@ -1,4 +1,4 @@
-//! What a request says about the page that made it.
+//! The header fields about the page that made a request.
 
 use http::{
     HeaderMap, HeaderName, Method,

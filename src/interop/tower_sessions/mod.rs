@@ -1,4 +1,5 @@
-#![doc = include_str!("../../docs/tower_sessions.md")]
+// Its examples are compiled by `tests/guides.rs`.
+#![cfg_attr(not(doctest), doc = include_str!("../../docs/tower_sessions.md"))]
 
 mod axum_login;
 mod id_locks;

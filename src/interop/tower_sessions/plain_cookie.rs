@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, ForbiddenReason, InvalidCredential, OriginError,
-        OriginPolicy, SessionIdExtractor, cookie::CookieCarrier,
+        CookieConfigError, ExtractError, ForbiddenReason, InvalidCredential, SessionIdExtractor,
+        cookie::{CookieCarrier, origin_methods},
     },
     handshake::Handshake,
     id::SessionId,
@@ -20,7 +20,7 @@ use crate::{
 ///            └ base64url of 16 bytes ┘
 /// ```
 ///
-/// 1. The origin is checked first, see [`OriginPolicy`].
+/// 1. The origin is checked first, see [`OriginPolicy`](crate::extractor::OriginPolicy).
 /// 2. Of several cookies of the name the last one is used, as tower-sessions does.
 /// 3. A value must be the canonical text of 16 bytes: 22 characters. So a guess never reaches the
 ///    store as another key.
@@ -63,33 +63,6 @@ impl PlainCookie {
         Ok(Self { carrier })
     }
 
-    /// Sets the origins that may use this cookie; the request's own only, if not set.
-    #[must_use]
-    pub fn origin_policy(mut self, policy: OriginPolicy) -> Self {
-        self.carrier.set_origin_policy(policy);
-        self
-    }
-
-    /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
-    /// [`OriginPolicy::allow_origin`].
-    ///
-    /// ```
-    /// use socketioxide_session::interop::tower_sessions::PlainCookie;
-    ///
-    /// let cookie = PlainCookie::new("id")?.allow_origin("https://app.example.com")?;
-    /// # drop(cookie);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the text is no origin, or is one that must not be allowed.
-    pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
-        let policy = self.carrier.origin_policy().clone().allow_origin(origin)?;
-        self.carrier.set_origin_policy(policy);
-        Ok(self)
-    }
-
     /// Accepts the cookie on pages over plain http, where every host on the way can read it. For
     /// development, beside `SessionManagerLayer::with_secure(false)`.
     ///
@@ -109,13 +82,9 @@ impl PlainCookie {
         self.carrier.set_insecure()?;
         Ok(self)
     }
-
-    /// The cookie's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.carrier.name()
-    }
 }
+
+origin_methods!(PlainCookie);
 
 impl SessionIdExtractor for PlainCookie {
     fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {

@@ -1,6 +1,6 @@
 //! The encrypted cookie of tower-sessions.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use aes_gcm::{
     AeadInOut as _, Aes256Gcm, KeyInit as _,
@@ -11,10 +11,9 @@ use cookie::Key;
 
 use crate::{
     extractor::{
-        CookieConfigError, ExtractError, ForbiddenReason, InvalidCredential, OriginError,
-        OriginPolicy, SessionIdExtractor, cookie::CookieCarrier,
+        CookieConfigError, InvalidCredential,
+        cookie::{CookieCarrier, cookie_extractor, origin_methods},
     },
-    handshake::Handshake,
     id::SessionId,
 };
 
@@ -33,7 +32,7 @@ const ENCRYPTION_KEY: usize = 32;
 /// The key is the second half of the [`Key`], and the name is the associated data, so a value of
 /// another cookie does not decrypt. How a value is read:
 ///
-/// 1. The origin is checked first, see [`OriginPolicy`].
+/// 1. The origin is checked first, see [`OriginPolicy`](crate::extractor::OriginPolicy).
 /// 2. The length is checked before any cryptography; a value that holds `%` is percent-decoded once.
 /// 3. Each value is decrypted with each key. Two authentic values of distinct ids are rejected as
 ///    ambiguous.
@@ -87,35 +86,17 @@ impl PrivateCookie {
         self
     }
 
-    /// Sets the origins that may use this cookie; the request's own only, if not set.
-    #[must_use]
-    pub fn origin_policy(mut self, policy: OriginPolicy) -> Self {
-        self.carrier.set_origin_policy(policy);
-        self
-    }
-
-    /// Lets pages of this origin use the cookie too, as in `https://app.example.com`. See
-    /// [`OriginPolicy::allow_origin`].
+    /// Accepts the cookie on pages over plain http, where every host on the way can read it. For
+    /// development, beside `SessionManagerLayer::with_secure(false)`.
     ///
     /// ```
     /// use socketioxide_session::{extractor::Key, interop::tower_sessions::PrivateCookie};
     ///
-    /// let cookie = PrivateCookie::new("id", Key::generate())?.allow_origin("https://app.example.com")?;
+    /// // As `SessionManagerLayer::with_secure(false)`, for development.
+    /// let cookie = PrivateCookie::new("id", Key::generate())?.insecure_http()?;
     /// # drop(cookie);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the text is no origin, or is one that must not be allowed.
-    pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
-        let policy = self.carrier.origin_policy().clone().allow_origin(origin)?;
-        self.carrier.set_origin_policy(policy);
-        Ok(self)
-    }
-
-    /// Accepts the cookie on pages over plain http, where every host on the way can read it. For
-    /// development, beside `SessionManagerLayer::with_secure(false)`.
     ///
     /// # Errors
     ///
@@ -125,15 +106,9 @@ impl PrivateCookie {
         Ok(self)
     }
 
-    /// The cookie's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.carrier.name()
-    }
-
     /// Attacker-controlled bytes: the form first, then the tag, and the id is parsed only when that
     /// is good.
-    fn decrypt(&self, value: &[u8]) -> Result<SessionId, InvalidCredential> {
+    fn verify(&self, value: &[u8]) -> Result<SessionId, InvalidCredential> {
         let sealed = STANDARD
             .decode(value)
             .map_err(|_| InvalidCredential::Malformed)?;
@@ -156,25 +131,5 @@ impl PrivateCookie {
     }
 }
 
-impl SessionIdExtractor for PrivateCookie {
-    fn extract(&self, handshake: &Handshake<'_>) -> Result<SessionId, ExtractError> {
-        self.carrier.extract(handshake, |value| self.decrypt(value))
-    }
-
-    fn presented(&self, handshake: &Handshake<'_>) -> Vec<SessionId> {
-        let decrypt = |value: &[u8]| self.decrypt(value);
-        self.carrier.presented(handshake, decrypt)
-    }
-
-    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
-        self.carrier.check_origin(handshake)
-    }
-}
-
-impl fmt::Debug for PrivateCookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateCookie")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
-    }
-}
+origin_methods!(PrivateCookie);
+cookie_extractor!(PrivateCookie);

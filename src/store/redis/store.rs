@@ -171,6 +171,17 @@ impl<T> RedisStore<T> {
 
     /// Reads and writes records in another format than this crate's own JSON, and uses the usual prefix
     /// of their keys.
+    ///
+    /// ```no_run
+    /// use serde_json::Value;
+    /// use socketioxide_session::{RedisStore, interop::express::ExpressRecords};
+    ///
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = RedisStore::<Value>::connect("redis://127.0.0.1").await?.with_records(ExpressRecords::new());
+    /// # drop(store);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_records(self, records: impl Into<Records>) -> Self {
         let records = records.into();
@@ -180,6 +191,17 @@ impl<T> RedisStore<T> {
     }
 
     /// Uses another prefix of keys than `session:`.
+    ///
+    /// ```no_run
+    /// use socketioxide_session::RedisStore;
+    ///
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Two applications on one server.
+    /// let store = RedisStore::<String>::connect("redis://127.0.0.1").await?.with_prefix("shop:session:")?;
+    /// # drop(store);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -123,7 +123,7 @@ macro_rules! read_only_store_conformance {
     };
 }
 
-/// What the suite needs of the data of a store.
+/// The data that the suite stores.
 ///
 /// ```
 /// use socketioxide_session::testing::TestData;

@@ -156,11 +156,32 @@ async fn while_a_disconnect_handler_runs_no_event_acts_and_no_broadcast_arrives(
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_refused_at_once_and_closed_when_it_can_be() {
-    let server = Server::start().await;
+    // How often the handlers ran: with the session, and without.
+    let runs: [Arc<AtomicUsize>; 2] = Default::default();
+    let counted = runs.clone();
+    let setup = Setup::new().namespace(move |io, sessions| {
+        let on_connect = async move |socket: SocketRef, _: Session<User>| {
+            let [with, without] = counted;
+            socket.on("with", async move |_: Session<User>| {
+                with.fetch_add(1, Ordering::SeqCst);
+            });
+            socket.on("without", async move || {
+                without.fetch_add(1, Ordering::SeqCst);
+            });
+            socket.emit("session", "in").unwrap();
+        };
+        io.ns("/full", on_connect.with(sessions.require()));
+    });
+    let server = setup.start().await;
     let ann = server.login("Ann").await;
-    let mut tab = server.connected(&ann).await;
+    let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
+    tab.connect("/full").await;
+    let ran = |nth: usize| runs[nth].load(Ordering::SeqCst);
+    tab.send(r#"42/full,["with"]"#).await;
+    until("a handler ran", || ran(0) == 1).await;
+
     let big = "x".repeat(64 * 1024);
-    let socket = server.io.of("/").unwrap().sockets().pop().unwrap();
+    let socket = server.io.of("/full").unwrap().sockets().pop().unwrap();
     // Until the socket's buffers are full, and the queue of packets after them.
     soon("the queue is full", async {
         while socket.emit("big", &big).is_ok() {
@@ -169,11 +190,14 @@ async fn a_client_that_does_not_read_is_refused_at_once_and_closed_when_it_can_b
     })
     .await;
     ann.end().await.unwrap();
-    tab.send(r#"42["visit"]"#).await;
+    tab.send(r#"42/full,["with"]"#).await;
+    tab.send(r#"42/full,["without"]"#).await;
+    until("both events have arrived", || ran(1) == 1).await;
+    assert_eq!(ran(0), 1, "a handler ran after the end");
     assert!(socket.rooms().is_empty());
-    assert!(socket.connected(), "it can't be told now");
+    assert!(socket.connected(), "a disconnect can't be sent now");
     drop(socket);
-    tab.frame_of("41").await;
+    tab.frame_of("41/full").await;
     server.assert_empty().await;
     assert!(server.store.load(ann.id()).await.unwrap().is_none());
 }

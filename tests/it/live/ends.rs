@@ -54,7 +54,7 @@ async fn a_logout_closes_every_tab_in_every_namespace_once() {
 }
 
 #[tokio::test]
-async fn a_deletion_by_anybody_is_reported_and_closes_the_sockets() {
+async fn a_deletion_by_any_program_is_reported_and_closes_the_sockets() {
     let server = Setup::new().say_why().start().await;
     let ann = server.login("Ann").await;
     let mut tab = server.connected(&ann).await;
@@ -139,7 +139,7 @@ async fn after_a_broken_feed_everything_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn while_the_feed_is_broken_nobody_is_admitted_without_a_load() {
+async fn while_the_feed_is_broken_no_client_is_admitted_without_a_load() {
     let server = Server::start().await;
     let ann = server.login("Ann").await;
     let mut tab = server.connected(&ann).await;

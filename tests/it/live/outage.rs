@@ -28,7 +28,7 @@ async fn the_store_down_leaves_live_ones_alone_until_they_are_too_stale() {
         .faults
         .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
     let loads = server.loads();
-    until("it was asked in vain", || server.loads() > loads).await;
+    until("a load has failed", || server.loads() > loads).await;
     assert_eq!(
         tab.ask("/", "whoami").await,
         r#"[{"name":"Ann","visits":0}]"#
@@ -81,7 +81,7 @@ async fn an_end_while_the_store_is_down_counts_here_at_once_and_is_made_up_for()
 }
 
 #[tokio::test]
-async fn an_end_that_nobody_waits_for_happens_all_the_same() {
+async fn an_end_whose_caller_has_gone_happens_all_the_same() {
     let server = Server::start().await;
     let ann = server.login("Ann").await;
     server.faults.on(Call::Delete, Fault::Hang);

@@ -105,6 +105,23 @@ impl<S: TowerSessionStore> ReportingStore<S> {
 
     /// The session store of the bridge, with all data of a session as one `T`: a struct with a field
     /// for each key that the program inserts.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tower-sessions-0-14")] {
+    /// # use tower_sessions_0_14::MemoryStore;
+    /// use serde::Deserialize;
+    /// # use socketioxide_session::interop::tower_sessions::v0_14::ReportingStore;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Data {
+    ///     name: String,    // session.insert("name", …)
+    ///     theme: Option<String>, // session.insert("theme", …)
+    /// }
+    ///
+    /// let store = ReportingStore::new(MemoryStore::default());
+    /// let sessions = store.whole_data::<Data>();
+    /// # }
+    /// ```
     #[must_use]
     pub fn whole_data<T: DeserializeOwned + Send + Sync + 'static>(&self) -> RecordView<S, T> {
         RecordView::new(self.clone(), None)
@@ -124,6 +141,16 @@ impl<S, T> RecordView<S, T> {
     /// Sets how the user of a session is found in its data. A session whose user changes, as in a
     /// login over a session that is logged in, ends its sockets. There is no index: the sessions of a
     /// user can't be listed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tower-sessions-0-14")] {
+    /// # use tower_sessions_0_14::MemoryStore;
+    /// # use socketioxide_session::interop::tower_sessions::v0_14::ReportingStore;
+    /// let store = ReportingStore::new(MemoryStore::default());
+    /// let names = store.field::<String>("name").user_id(|name| Some(name.clone()));
+    /// # drop(names);
+    /// # }
+    /// ```
     #[must_use]
     pub fn user_id(
         mut self,

@@ -15,7 +15,7 @@ const MAX_SEGMENTS: usize = 16;
 /// A segment that the deserializer does not name.
 const UNKNOWN: &str = "?";
 
-/// What serde's own errors begin with, and whether they name what was expected after that.
+/// The beginnings of serde's own errors, and whether the expected type follows.
 const MISMATCHES: [(&str, bool); 7] = [
     ("invalid type", true),
     ("invalid value", true),
@@ -25,7 +25,7 @@ const MISMATCHES: [(&str, bool); 7] = [
     ("missing field", false),
     ("duplicate field", false),
 ];
-/// What the found value of a mismatch is called, before the value itself.
+/// The names of the found value in a mismatch, before the value itself.
 const FOUND: [&str; 17] = [
     "boolean",
     "integer",
@@ -109,7 +109,7 @@ pub(super) fn not_encodable(why: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Encode, why)
 }
 
-/// What serde's message tells without the data that is in it.
+/// serde's message without the data in it.
 fn mismatch(message: &str) -> String {
     let Some((prefix, expects)) = MISMATCHES.iter().find(|(p, _)| message.starts_with(p)) else {
         return if is_syntax(message) {

@@ -124,7 +124,7 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for At<'_, T> {
     }
 }
 
-/// What is no object has no fields, so nothing stands at the path.
+/// A value that is no object has no fields, so the path is absent.
 impl<'de, T: Deserialize<'de>> Visitor<'de> for At<'_, T> {
     type Value = Option<T>;
 

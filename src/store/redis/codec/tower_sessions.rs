@@ -101,7 +101,7 @@ impl TowerSessionsRecords {
         }
     }
 
-    /// What the type stands for in a record.
+    /// The part of a record that the type stands for.
     fn value(&self, record: &RecordBytes<'_>) -> Result<Option<Value>, StoreError> {
         match &self.path {
             Some(path) => Ok(record.field(path)),

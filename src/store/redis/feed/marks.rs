@@ -25,7 +25,7 @@ use crate::observe::target;
 /// Timeout for the answer of a server to a heartbeat, or to the start of tracking.
 const DEADLINE: Duration = Duration::from_millis(500);
 
-/// What is known of the marks.
+/// The state of the marks.
 pub(super) struct Marks {
     of: HashMap<Master, Mark>,
     /// Whether the log says already that the marks are refused.

@@ -75,7 +75,7 @@ pub(super) fn changes(
     )))
 }
 
-/// What the followers of one feed share.
+/// The state that the followers of one feed share.
 #[derive(Default)]
 struct Shared {
     /// The number of connections that are not tracked now. `Disconnected` and `Resync` are sent under

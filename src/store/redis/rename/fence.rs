@@ -1,4 +1,4 @@
-//! What lets the saves of a session wait while it is renamed, and what both renames share.
+//! A fence that lets saves of a session wait while it is renamed, and the common part of both renames.
 
 use std::time::Duration;
 

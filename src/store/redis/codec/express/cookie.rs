@@ -24,6 +24,7 @@ const DAY: u64 = 86_400_000;
 /// # drop(records);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SameSite {
     /// `"strict"`: requests from other sites carry no cookie.
     Strict,

@@ -311,7 +311,7 @@ fn no_object() -> StoreError {
     not_encodable("a record of Express is an object")
 }
 
-/// What is wrong with the settings of [`ExpressRecords`].
+/// An error in the settings of [`ExpressRecords`].
 ///
 /// ```
 /// use socketioxide_session::interop::express::{ExpressRecords, ExpressRecordsError};

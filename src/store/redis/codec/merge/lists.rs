@@ -67,7 +67,7 @@ fn new_in_base(base: &[&str], new: &[&str]) -> Vec<Option<usize>> {
     found
 }
 
-/// What each element is known by: a scalar by itself, a list by its first scalar. `None` when one has
+/// The identity of each element: a scalar by itself, a list by its first scalar. `None` when one has
 /// none, or two have the same.
 fn identities(list: &[&str]) -> Option<Vec<String>> {
     let identities: Option<Vec<String>> = list.iter().map(|element| identity(element)).collect();

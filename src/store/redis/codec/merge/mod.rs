@@ -87,7 +87,7 @@ struct Reader<'a> {
     budget: Cell<usize>,
 }
 
-/// What a type writes after it has read what it wrote.
+/// A document after another round trip through the type.
 struct Expected {
     text: String,
     canonical: OnceCell<String>,

@@ -1,6 +1,6 @@
 //! A part of the merged document.
 
-/// What stands at one place of the document. A choice is the number of something that is not the type's
+/// The content of one place of the document. A choice is the number of something that is not the type's
 /// own.
 pub(super) enum Part<'a> {
     /// The type's own.

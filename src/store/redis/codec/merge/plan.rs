@@ -106,7 +106,7 @@ impl<'a> Planner<'a> {
         Part::Ours(new)
     }
 
-    /// What is stored stays in its order; what is new follows.
+    /// Stored elements stay in their order; new ones follow.
     fn members(
         &mut self,
         stored: Vec<Member<'a>>,

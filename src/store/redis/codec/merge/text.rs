@@ -48,7 +48,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
     one == other || canonical(one, Lists::Ordered) == canonical(other, Lists::Ordered)
 }
 
-/// How [`canonical`] writes lists.
+/// The order of lists in [`canonical`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lists {
     /// As they are.
