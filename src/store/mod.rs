@@ -25,7 +25,7 @@ pub(crate) mod tower_sessions;
 mod user_index;
 mod user_key;
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 
@@ -125,8 +125,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    async fn look_up(&self, id: &SessionId) -> Result<Option<Record<Self::Data>>, StoreError> {
-        self.load(id).await
+    // As `async_trait` writes it, but for a second box around the future of `load`.
+    fn look_up<'a, 'id, 'call>(
+        &'a self,
+        id: &'id SessionId,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Record<Self::Data>>, StoreError>> + Send + 'call>>
+    where
+        'a: 'call,
+        'id: 'call,
+        Self: 'call,
+    {
+        self.load(id)
     }
 
     /// Replaces the data of a session, if its revision is still the expected one
