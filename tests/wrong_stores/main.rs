@@ -14,6 +14,7 @@ use std::{
     env,
     process::{Command, ExitCode, Output},
     sync::Arc,
+    time::Duration,
 };
 
 use socketioxide_session::testing::conformance as laws;
@@ -129,7 +130,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Maximum duration of one law on one store. The slowest takes 10 s.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
 fn run_law(wrong: Wrong, law: &str) {
+    std::thread::spawn(|| {
+        std::thread::sleep(TIMEOUT);
+        eprintln!("it does not end");
+        std::process::exit(1);
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
