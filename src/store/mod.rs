@@ -25,9 +25,10 @@ pub(crate) mod tower_sessions;
 mod user_index;
 mod user_key;
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 pub use capabilities::Capabilities;
 pub use change::Change;
@@ -129,7 +130,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn look_up<'a, 'id, 'call>(
         &'a self,
         id: &'id SessionId,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Record<Self::Data>>, StoreError>> + Send + 'call>>
+    ) -> BoxFuture<'call, Result<Option<Record<Self::Data>>, StoreError>>
     where
         'a: 'call,
         'id: 'call,
