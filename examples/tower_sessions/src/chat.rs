@@ -1,8 +1,6 @@
 //! The application: pages, the chat, and the layers around them.
 
-use std::{
-    env, error::Error, fmt::Display, future::IntoFuture, net::SocketAddr, time::Duration,
-};
+use std::{env, error::Error, fmt::Display, future::IntoFuture, net::SocketAddr, time::Duration};
 
 use axum::{
     Form, Router,
