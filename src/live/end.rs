@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
-    core::Core, entry::Entry, owed::Answer, reason::EndReason, retire::Disconnect,
+    core::Core, disconnect::Disconnect, entry::Entry, owed::Answer, reason::EndReason,
     socket::LiveSocket,
 };
 use crate::{

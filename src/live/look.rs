@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    activity::used, core::Core, end::finish, entry::Entry, reason::EndReason, retire::Disconnect,
-    socket::Presence, state::Queued, timers::Timer,
+    activity::used, core::Core, disconnect::Disconnect, end::finish, entry::Entry,
+    reason::EndReason, socket::Presence, state::Queued, timers::Timer,
 };
 
 /// Time for the load at a deadline, after which the session ends without an answer.

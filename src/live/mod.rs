@@ -38,6 +38,7 @@ mod callback_tests;
 mod clock;
 mod config;
 mod core;
+mod disconnect;
 mod end;
 #[cfg(test)]
 mod end_tests;
@@ -92,9 +93,9 @@ mod worker_tests;
 
 pub(crate) use attachment::Attachment;
 pub(crate) use config::{Config, MaxLifetime, TtlOf, Verify, VerifyError};
+pub(crate) use disconnect::Disconnect;
 pub(crate) use load_error::LoadError;
 pub use reason::EndReason;
-pub(crate) use retire::Disconnect;
 pub(crate) use sessions::LiveSessions;
 pub(crate) use socket::{LiveSocket, Presence, Seat};
 pub(crate) use touch_every::TouchEvery;

@@ -11,6 +11,7 @@ use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Durat
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
+    disconnect::Disconnect,
     reason::EndReason,
     socket::{LiveSocket, Presence, Seat},
 };
@@ -30,52 +31,11 @@ const FIRST_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 /// The same while the handshake goes on, because the socket may be connected at any moment.
 const MAX_CONNECTING_DELAY: Duration = Duration::from_millis(20);
-/// Time after which the sockets of a replaced session are disconnected at the latest. By then the
-/// client has its new credential.
-const INERT: Duration = Duration::from_secs(1);
-/// Time after the end of the answer that carried the new credential.
-const AFTER_ANSWER: Duration = Duration::from_millis(200);
 /// Interval at which inert sockets are taken out of their rooms again.
 const INERT_INTERVAL: Duration = Duration::from_millis(50);
 /// Time after which a socket whose disconnect handler does not end is given up. One whose handshake
 /// goes on is not: it may enter its namespace at any moment.
 const GIVE_UP: Duration = Duration::from_mins(1);
-
-/// When retired sockets are disconnected. Until then they are inert.
-pub(crate) enum Disconnect {
-    Now,
-    /// When this future ends; what it returns replaces the reason.
-    After(Pin<Box<dyn Future<Output = Option<EndReason>> + Send>>),
-}
-
-impl Disconnect {
-    /// After a second.
-    pub(crate) fn later() -> Self {
-        Self::After(Box::pin(async {
-            tokio::time::sleep(INERT).await;
-            None
-        }))
-    }
-
-    /// A moment after `answered`, but within a second.
-    pub(crate) fn soon_after(answered: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self::After(Box::pin(async {
-            let moment = async {
-                answered.await;
-                tokio::time::sleep(AFTER_ANSWER).await;
-            };
-            let _ = tokio::time::timeout(INERT, moment).await;
-            None
-        }))
-    }
-
-    /// When `decided` ends, with its reason, but within a second.
-    pub(super) fn decided(decided: impl Future<Output = EndReason> + Send + 'static) -> Self {
-        Self::After(Box::pin(async {
-            tokio::time::timeout(INERT, decided).await.ok()
-        }))
-    }
-}
 
 /// The sockets of this node whose session has ended and that are not gone yet.
 #[derive(Clone)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     core::Core,
+    disconnect::Disconnect,
     end::{announce, end, finish},
     entry::Entry,
     load::current,
     reason::EndReason,
-    retire::Disconnect,
     snapshot::Snapshot,
     state::Known,
     turn::Write,
