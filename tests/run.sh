@@ -36,12 +36,14 @@ step() {
     printf '\n== %s\n' "$step"
 }
 
+# Set by the last line, which a run that fails or is stopped does not reach.
+complete=false
+
 report() {
-    local status=$?
     end_step
     printf '\n'
     printf '%s\n' "${times[@]}"
-    [ "$status" = 0 ] && printf '%5d s  all is well\n' "$SECONDS" || printf 'FAILED: %s\n' "$step"
+    $complete && printf '%5d s  all is well\n' "$SECONDS" || printf 'FAILED: %s\n' "$step"
 }
 trap report EXIT
 
@@ -193,3 +195,5 @@ if $all; then
         done
     fi
 fi
+
+complete=true
