@@ -10,6 +10,8 @@
 //! `ALLOW_ORIGIN` (for pages on another host).
 //! With `--features redis` also `REDIS_URL`, for several processes that share their sessions. With
 //! `--features metrics` it serves `/metrics`, for Prometheus.
+//!
+//! To start an application from it, copy `shared/` and `page.html`, too.
 
 #[path = "shared/log.rs"]
 mod log;

@@ -7,6 +7,8 @@
 //! It serves the same as the axum example, with the same environment: `PORT` (3000; 0 picks one),
 //! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE`
 //! (when set, clients without a session get no transport).
+//!
+//! To start an application from it, copy `shared/` and `page.html`, too.
 
 #[path = "shared/log.rs"]
 mod log;
