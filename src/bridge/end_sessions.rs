@@ -43,7 +43,17 @@ pub enum EndSessionsError {
     },
 }
 
-/// An end of all sessions of a user that is under way.
+/// An end of all sessions of a user that is under way: rounds of a listing and the lookups of its ids.
+///
+/// Invariant: every listing names each session of the user, under the id of that moment. It may also name
+/// ids that have no session any more, and the next id of a session that is being renamed. So a session can
+/// escape the lookups of a round, under two ids: the next one is looked up before the rename, the former one
+/// after it. All have ended when a listing names only ids that are done, or when it names no new id, and
+/// neither did the listing before, whose lookups found no session. Proof of the second: a session that is
+/// left was renamed after the listing before, or its lookup would have found it, to an id that both listings
+/// name, so to one that was named still earlier, while the session had its former id. Then the lookup of
+/// that earlier round found the former id, and it has ended under it.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Ending {
     began: SystemTime,
     /// A later listing ends only what was created up to then.
@@ -52,6 +62,8 @@ pub(super) struct Ending {
     named: HashSet<SessionId>,
     /// The ids whose session ended, or could not be ended.
     done: HashSet<SessionId>,
+    /// The last listing named no new id, and its lookups have found no session so far.
+    is_quiet: bool,
     failures: usize,
     last_failure: Option<StoreError>,
 }
@@ -63,17 +75,19 @@ impl Ending {
             created_before: None,
             named: HashSet::new(),
             done: HashSet::new(),
+            is_quiet: false,
             failures: 0,
             last_failure: None,
         }
     }
 
-    /// The ids of a listing, the newest first, that are to be looked at, and whether it names one for the first time.
-    pub(super) fn next_ids(
+    /// Starts a round with a listing, the newest first. Returns the ids that are to be looked up; none when
+    /// all sessions have ended.
+    pub(super) fn start_round(
         &mut self,
         mut listed: Vec<IndexedSession>,
         but: &[SessionId],
-    ) -> (Vec<SessionId>, bool) {
+    ) -> Vec<SessionId> {
         // All of the first listing end, whenever they were created: the clocks of two nodes differ. So the
         // newest of them counts, too.
         let newest = listed.first().map(|session| session.created);
@@ -84,12 +98,17 @@ impl Ending {
         for session in &listed {
             names_new |= self.named.insert(session.id.clone());
         }
+        let was_quiet = std::mem::replace(&mut self.is_quiet, !names_new);
+        if was_quiet && self.is_quiet {
+            return Vec::new();
+        }
         let ids = listed.into_iter().map(|session| session.id);
-        let ids = ids.filter(|id| !self.done.contains(id)).collect();
-        (ids, names_new)
+        ids.filter(|id| !self.done.contains(id)).collect()
     }
 
+    /// A lookup found a session, which ended or could not be ended.
     pub(super) fn note(&mut self, id: SessionId, ended: Result<(), StoreError>) {
+        self.is_quiet = false;
         self.done.insert(id);
         if let Err(error) = ended {
             self.failed(error);
@@ -111,3 +130,7 @@ impl Ending {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "end_sessions_tests.rs"]
+mod tests;

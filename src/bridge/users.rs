@@ -106,18 +106,16 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         user_room(user)
     }
 
-    /// Ends the sessions of a user, and lists again until a listing names no further id and all of its
-    /// sessions have ended: a session that is renamed meanwhile is found under its new id, also when the
-    /// rename came between a listing and the loads.
+    /// Ends the sessions of a user, round by round: see [`Ending`].
     async fn end_all(&self, user: &str, but: &[SessionId]) -> Result<usize, EndSessionsError> {
         let mut ending = Ending::new();
         for _ in 0..MAX_LISTINGS {
             let listed = self.list(user).await?;
-            let (ids, names_new) = ending.next_ids(listed, but);
-            let ended: Vec<_> = self.end_each(user, ids).collect().await;
-            if ended.is_empty() && !names_new {
+            let ids = ending.start_round(listed, but);
+            if ids.is_empty() {
                 return ending.outcome();
             }
+            let ended: Vec<_> = self.end_each(user, ids).collect().await;
             for (id, ended) in ended {
                 ending.note(id, ended);
             }
