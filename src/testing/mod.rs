@@ -49,7 +49,7 @@
 //!
 //! A Socket.IO client gets the same header, or the token that
 //! [`EncryptedToken::issue`](crate::EncryptedToken::issue) gives, as its `auth` payload. The test
-//! `tests/it/logged_in_socket.rs` in this crate's repository shows one from beginning to end.
+//! `tests/it/testing/logged_in_socket.rs` in this crate's repository shows one from beginning to end.
 
 mod call;
 pub mod conformance;

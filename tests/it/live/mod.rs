@@ -9,6 +9,7 @@ mod leaving;
 mod outage;
 mod retire;
 mod rotation;
+mod soak;
 
 use std::time::Duration;
 

@@ -4,12 +4,15 @@ pub(crate) mod check;
 #[cfg(feature = "redis")]
 pub(crate) mod line;
 pub(crate) mod log;
+pub(crate) mod mounted;
 pub(crate) mod polling;
 pub(crate) mod read_only;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod user_model;
+pub(crate) mod users;
 
 use std::{future::Future, time::Duration};
 

@@ -546,3 +546,13 @@ where
         self.store.sessions_of_user(user).await
     }
 }
+
+/// The words of the ACL line in the docs.
+pub(crate) fn documented_acl() -> Vec<String> {
+    let docs = include_str!("../../../src/store/redis/store.rs");
+    let line = docs.lines().find(|line| line.contains("ACL SETUSER"));
+    let words = line.unwrap().trim_start_matches("///").split_whitespace();
+    words
+        .map(|word| word.trim_matches('\'').to_owned())
+        .collect()
+}

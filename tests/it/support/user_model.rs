@@ -7,10 +7,12 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use http::request::Parts;
-use socketioxide_session::{MemoryStore, Session, SessionBridge, SessionId};
+use socketioxide_session::{Session, SessionBridge, SessionId};
 
-use super::{bridge, cookie, ids, listed, user};
-use crate::support::server::User;
+use super::{
+    server::User,
+    users::{cookie, ids, listed, user},
+};
 
 pub(crate) const USERS: usize = 1_000;
 const SESSIONS: usize = 10_000;
@@ -18,7 +20,7 @@ const STEPS: usize = 10_000;
 const TASKS: usize = 50;
 const HOUR: Duration = Duration::from_hours(1);
 /// Lifetime of a session that expires during the test.
-const SHORT: Duration = Duration::from_millis(500);
+pub(crate) const SHORT: Duration = Duration::from_millis(500);
 /// The sessions of the one user with many.
 const MANY: usize = 10_000;
 
@@ -174,25 +176,4 @@ pub(crate) async fn one_user_with_many(
     assert_eq!(sessions.end_sessions_of_user("Ann").await.unwrap(), 1);
     assert!(ids(elsewhere, "Ann").await.is_empty());
     assert_eq!(ids(elsewhere, "Eve").await, [eve.id().clone()].into());
-}
-
-fn memory() -> MemoryStore<User> {
-    MemoryStore::new().user_id(|user: &User| Some(user.name.clone()))
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_random_calls_the_index_agrees_with_a_model() {
-    let store = memory();
-    let nodes = [bridge(store.clone()), bridge(store)];
-    let model = after_random_calls(&nodes).await;
-    tokio::time::advance(SHORT).await;
-    assert_agrees(&nodes[0], model).await;
-}
-
-#[tokio::test]
-async fn one_user_has_ten_thousand_sessions() {
-    let store = memory();
-    let nodes = [bridge(store.clone()), bridge(store.clone())];
-    one_user_with_many(&nodes[0], &nodes[1]).await;
-    assert_eq!(store.len(), 1);
 }

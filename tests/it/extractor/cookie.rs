@@ -381,7 +381,7 @@ async fn an_expired_session_whose_record_is_still_there() {
 }
 
 fn golden() -> serde_json::Value {
-    serde_json::from_str(include_str!("../golden/cookie-rs-signed.json")).unwrap()
+    serde_json::from_str(include_str!("../../golden/cookie-rs-signed.json")).unwrap()
 }
 
 /// The id that a cookie with this key reads from a `Cookie` field.

@@ -9,7 +9,10 @@ use socketioxide_session::{
 
 use crate::support::{
     log,
-    redis::{CLUSTER, Cluster, Redis, ann, created, feed, key, must_load, until_reported, works},
+    redis::{
+        CLUSTER, Cluster, Redis, ann, created, documented_acl, feed, key, must_load,
+        until_reported, works,
+    },
     server::User,
     soon, until,
 };
@@ -183,16 +186,6 @@ async fn keys_that_are_refused_are_named_at_connect() {
     assert!(text.contains("[socketioxide-session]*"), "{text}");
 }
 
-/// The words of the ACL line in the docs.
-pub(crate) fn documented() -> Vec<String> {
-    let docs = include_str!("../../src/store/redis/store.rs");
-    let line = docs.lines().find(|line| line.contains("ACL SETUSER"));
-    let words = line.unwrap().trim_start_matches("///").split_whitespace();
-    words
-        .map(|word| word.trim_matches('\'').to_owned())
-        .collect()
-}
-
 /// Every call that reads or writes the index, also in the background.
 async fn uses_the_index(store: &RedisStore<User>) {
     let listed = async |name: &str| {
@@ -233,7 +226,7 @@ async fn uses_the_index(store: &RedisStore<User>) {
 async fn without_an_index_the_documented_acl_needs_no_commands_for_it() {
     let server = Redis::start().await;
     let index = ["+hset", "+hget", "+hdel", "+hgetall", "+time"];
-    let words = documented();
+    let words = documented_acl();
     let words = words.iter().map(String::as_str);
     let words: Vec<&str> = words.filter(|word| !index.contains(word)).collect();
     assert_eq!(server.cli(&words), "OK");
@@ -248,7 +241,7 @@ async fn without_an_index_the_documented_acl_needs_no_commands_for_it() {
 
 #[tokio::test]
 async fn the_documented_acl_is_enough_and_grants_only_what_is_needed() {
-    let words = documented();
+    let words = documented_acl();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let single = Redis::start().await;
     let cluster = Cluster::start().await;

@@ -9,11 +9,11 @@ use socketioxide_session::{
     store::{Saved, StoreErrorKind},
 };
 
-use super::{ids, user};
 use crate::support::{
     server::{Server, Setup, User},
     socket::Client,
     until,
+    users::{ids, user},
 };
 
 fn memory() -> MemoryStore<User> {

@@ -10,13 +10,11 @@ use axum::{
 use socketioxide::SocketIo;
 use tower_http::compression::CompressionLayer;
 
-use crate::{
-    mounting::{App, ann, serve},
-    support::{
-        log,
-        polling::{Http, Polling},
-        server::pair,
-    },
+use crate::support::{
+    log,
+    mounted::{App, ann, serve},
+    polling::{Http, Polling},
+    server::pair,
 };
 
 const OPENING: &str = "/socket.io/?EIO=4&transport=polling";

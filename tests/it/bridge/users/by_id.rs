@@ -9,14 +9,11 @@ use socketioxide_session::{
     testing::{Call, Fault, FaultyStore},
 };
 
-use super::{
-    bridge, cookie, listed,
-    store::{HOUR, OddStore},
-    user,
-};
+use super::store::{HOUR, OddStore};
 use crate::support::{
     server::{Setup, User},
     until,
+    users::{bridge, cookie, listed, user},
 };
 
 #[tokio::test(start_paused = true)]

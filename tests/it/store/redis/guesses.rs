@@ -9,12 +9,9 @@ use socketioxide_session::{
     testing::HandshakeBuilder,
 };
 
-use crate::{
-    redis_refusals::documented,
-    support::{
-        redis::{Cluster, HOUR, Redis, until_reported},
-        soon, until,
-    },
+use crate::support::{
+    redis::{Cluster, HOUR, Redis, documented_acl, until_reported},
+    soon, until,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,7 +163,7 @@ async fn without_the_permission_for_getex_it_does_not_connect() {
 async fn the_documented_acl_with_getex_is_enough() {
     let server = Redis::start().await;
     let sessions = format!("~{}", "?".repeat(22));
-    let words = documented();
+    let words = documented_acl();
     let words = words.iter().map(|word| match &**word {
         "~session:*" => &*sessions,
         word => word,

@@ -33,8 +33,8 @@ fn reported(changes: &mut Changes) -> Vec<SessionId> {
 #[test]
 fn the_readme_adds_the_lines_of_the_guide() {
     let (readme, guide) = (
-        include_str!("../../README.md"),
-        include_str!("../../src/docs/tower_sessions.md"),
+        include_str!("../../../../README.md"),
+        include_str!("../../../../src/docs/tower_sessions.md"),
     );
     let diff = readme
         .split("```")

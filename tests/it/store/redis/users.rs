@@ -12,13 +12,10 @@ use socketioxide_session::{
     store::{Created, RedisConfigError, Saved, StoreErrorKind},
 };
 
-use crate::{
-    support::{
-        redis::{Cluster, HOUR, Redis, must_load},
-        server::{Server, Setup, User},
-        soon,
-    },
-    users,
+use crate::support::{
+    redis::{Cluster, HOUR, Redis, must_load},
+    server::{Server, Setup, User},
+    soon, user_model, users,
 };
 
 /// The key of the index of a user.
@@ -337,7 +334,7 @@ async fn bridges(url: &str) -> [SessionBridge<User>; 2] {
 async fn after_random_calls_the_index_agrees_with_a_model() {
     let server = Redis::start().await;
     let nodes = bridges(&server.url()).await;
-    let model = users::model::after_random_calls(&nodes).await;
+    let model = user_model::after_random_calls(&nodes).await;
     // What expires has the shortest lifetime of all by far.
     let sessions = model.len();
     soon("they expire", async {
@@ -346,14 +343,14 @@ async fn after_random_calls_the_index_agrees_with_a_model() {
         }
     })
     .await;
-    users::model::assert_agrees(&nodes[0], model).await;
+    user_model::assert_agrees(&nodes[0], model).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_user_has_ten_thousand_sessions() {
     let server = Redis::start().await;
     let [here, there] = bridges(&server.url()).await;
-    users::model::one_user_with_many(&here, &there).await;
+    user_model::one_user_with_many(&here, &there).await;
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ socketioxide_session::store_conformance!(whole_data_in_a_cluster, async {
     Hosted::of(store, cluster)
 });
 
-const GOLDEN: &str = include_str!("../golden/tower-sessions.json");
+const GOLDEN: &str = include_str!("../../../golden/tower-sessions.json");
 
 /// The user of the golden records, `"user": "ann"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,14 +14,11 @@ use socketioxide_session::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{
-    support::{
-        line::{Held, Line},
-        redis::{Cluster, HOUR, Redis, key, must_load},
-        server::User,
-        soon,
-    },
-    users,
+use crate::support::{
+    line::{Held, Line},
+    redis::{Cluster, HOUR, Redis, key, must_load},
+    server::User,
+    soon, users,
 };
 
 /// A server, a node that writes over a line that can be held up, and another node that reads.

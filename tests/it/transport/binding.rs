@@ -22,14 +22,12 @@ use socketioxide_session::{
     testing::Fault,
 };
 
-use crate::{
-    mounting::{App, ann, serve},
-    support::{
-        log::OwnLog,
-        polling::{Http, Polling},
-        server::{DynExtractor, Server, Setup, User, keyring, pair},
-        soon,
-    },
+use crate::support::{
+    log::OwnLog,
+    mounted::{App, ann, serve},
+    polling::{Http, Polling},
+    server::{DynExtractor, Server, Setup, User, keyring, pair},
+    soon,
 };
 
 fn encode(text: &str) -> String {
@@ -110,7 +108,11 @@ impl Scene {
         polling.post("40").await;
         polling.packet_of("40{").await;
         polling.packet_of("42").await;
-        let mallory = app.sessions.create(crate::mounting::ann()).await.unwrap();
+        let mallory = app
+            .sessions
+            .create(crate::support::mounted::ann())
+            .await
+            .unwrap();
         let mallorys = pair(&app.cookie, mallory.id());
         Self {
             app,

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, future::ready, net::SocketAddr};
 
-use axum::{Router, extract::RawQuery, routing::get, serve::ListenerExt as _};
+use axum::{Router, extract::RawQuery, routing::get};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
@@ -13,61 +13,20 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler as _};
-use socketioxide_session::{
-    MemoryStore, Session, SessionBridge, SignedCookie, extractor::OriginPolicy, http::SessionLayer,
-};
+use socketioxide::{SocketIo, handler::ConnectHandler as _};
+use socketioxide_session::{MemoryStore, SessionBridge, SignedCookie, extractor::OriginPolicy};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer as _, Service, ServiceBuilder};
 use tower_http::cors::CorsLayer;
 
 use crate::support::{
+    mounted::{App, ann, on_connect, serve},
     polling::{Http, Polling},
     server::{User, keyring, pair},
     soon, until,
 };
 
-pub(crate) struct App {
-    pub(crate) sessions: SessionBridge<User>,
-    pub(crate) cookie: SignedCookie,
-}
-
-pub(crate) fn ann() -> User {
-    User {
-        name: "Ann".into(),
-        visits: 0,
-    }
-}
-
-async fn on_connect(socket: SocketRef, session: Session<User>) {
-    socket.on("visit", async |session: Session<User>| {
-        let _ = session.update(|user| user.visits += 1).await.unwrap();
-    });
-    socket.emit("session", session.data()).unwrap();
-}
-
 impl App {
-    pub(crate) fn new() -> Self {
-        Self::with_origins(OriginPolicy::same_origin())
-    }
-
-    fn with_origins(policy: OriginPolicy) -> Self {
-        let cookie = SignedCookie::new("sid", &keyring(1, &[])).unwrap();
-        let cookie = cookie.insecure_http().unwrap().origin_policy(policy);
-        let sessions = SessionBridge::builder(cookie.clone(), MemoryStore::new())
-            .build()
-            .unwrap();
-        Self { sessions, cookie }
-    }
-
-    fn layer(&self) -> SessionLayer<User> {
-        self.sessions.layer().reject_unauthenticated()
-    }
-
-    pub(crate) fn namespace(&self, io: &SocketIo) {
-        io.ns("/", on_connect.with(self.sessions.require()));
-    }
-
     /// A session is let in, its `sid` is bound, and a client without one gets no transport.
     async fn works(&self, address: SocketAddr, path: &str) {
         let ann = self.sessions.create(ann()).await.unwrap();
@@ -96,14 +55,6 @@ impl App {
         ann.end().await.unwrap();
         polling.packet_of("41").await;
     }
-}
-
-pub(crate) async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let listener = listener.tap_io(|tcp| tcp.set_nodelay(true).unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    address
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("../golden/express-session.json")).unwrap()
+    serde_json::from_str(include_str!("../../golden/express-session.json")).unwrap()
 }
 
 fn text<'a>(case: &'a Value, name: &str) -> &'a str {

@@ -1,10 +1,4 @@
-//! All sessions of a user.
-
-mod by_id;
-mod ends;
-pub(crate) mod model;
-mod rooms;
-mod store;
+//! All sessions of a user, as tests look at them.
 
 use std::collections::HashSet;
 
@@ -13,16 +7,16 @@ use socketioxide_session::{
     Keyring, SecretKey, Session, SessionBridge, SessionId, SessionStore, SignedCookie,
 };
 
-use crate::support::server::User;
+use super::server::User;
 
-fn user(name: &str) -> User {
+pub(crate) fn user(name: &str) -> User {
     User {
         name: name.into(),
         visits: 0,
     }
 }
 
-fn cookie() -> SignedCookie {
+pub(crate) fn cookie() -> SignedCookie {
     let keys = Keyring::new(SecretKey::from_bytes(&[9; 32]).unwrap());
     SignedCookie::new("sid", &keys).unwrap()
 }
@@ -33,7 +27,7 @@ pub(crate) fn bridge<T: Send + Sync + 'static>(
     SessionBridge::builder(cookie(), store).build().unwrap()
 }
 
-async fn listed<T: Send + Sync + 'static>(
+pub(crate) async fn listed<T: Send + Sync + 'static>(
     sessions: &SessionBridge<T>,
     user: &str,
 ) -> Vec<Session<T>> {

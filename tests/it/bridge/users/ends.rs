@@ -19,10 +19,8 @@ use socketioxide_session::{
     testing::{Call, Fault, Faults, FaultyStore},
 };
 
-use super::{
-    ids, listed,
-    store::{AfterListing, HOUR, OddStore},
-};
+use super::store::{AfterListing, HOUR, OddStore};
+use crate::support::users::{bridge, ids, listed};
 
 /// Sessions that hold the name of their user, whom `suspended` keeps out.
 fn with_verify(
@@ -100,7 +98,7 @@ fn remaining(ended: Result<usize, EndSessionsError>) -> usize {
 #[tokio::test(start_paused = true)]
 async fn sessions_that_cannot_be_deleted_are_counted_and_the_others_end() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     let all = created(&sessions, 10).await;
     let stuck: HashSet<_> = all[2..5].iter().map(|stuck| stuck.id().clone()).collect();
     store.undeletable.lock().clone_from(&stuck);
@@ -126,7 +124,7 @@ async fn sessions_that_cannot_be_deleted_are_counted_and_the_others_end() {
 #[tokio::test(start_paused = true)]
 async fn what_remains_is_deleted_in_the_background() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     let ann = created(&sessions, 1).await.remove(0);
     store.undeletable.lock().insert(ann.id().clone());
     assert_eq!(remaining(sessions.end_sessions_of_user("Ann").await), 1);
@@ -146,7 +144,7 @@ async fn a_session_that_is_renamed_between_a_listing_and_its_load_ends() {
     ] {
         for count in [1, 3] {
             let store = OddStore::new();
-            let sessions = super::bridge(store.clone());
+            let sessions = bridge(store.clone());
             created(&sessions, count).await;
             store.after_listings(happens.clone());
             let ended = sessions.end_sessions_of_user("Ann").await.unwrap();
@@ -159,7 +157,7 @@ async fn a_session_that_is_renamed_between_a_listing_and_its_load_ends() {
 #[tokio::test]
 async fn a_session_that_is_renamed_all_the_time_is_an_error_and_no_endless_loop() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     created(&sessions, 1).await;
     store.after_listings(vec![AfterListing::Rename; 100]);
     assert_eq!(remaining(sessions.end_sessions_of_user("Ann").await), 1);
@@ -171,7 +169,7 @@ async fn a_session_that_is_renamed_all_the_time_is_an_error_and_no_endless_loop(
 #[tokio::test]
 async fn sessions_that_are_created_meanwhile_go_on() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     created(&sessions, 2).await;
     store.after_listings(vec![AfterListing::Create; 5]);
     assert_eq!(sessions.end_sessions_of_user("Ann").await.unwrap(), 2);
@@ -184,7 +182,7 @@ async fn sessions_that_are_created_meanwhile_go_on() {
 #[tokio::test]
 async fn an_end_of_all_lists_twice() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     created(&sessions, 300).await;
     assert_eq!(sessions.end_sessions_of_user("Ann").await.unwrap(), 300);
     assert_eq!(*store.listings.lock(), 2);
@@ -193,7 +191,7 @@ async fn an_end_of_all_lists_twice() {
 #[tokio::test]
 async fn signing_out_everywhere_else_spares_the_session_also_after_a_rotation() {
     let store = OddStore::new();
-    let sessions = super::bridge(store.clone());
+    let sessions = bridge(store.clone());
     let old = created(&sessions, 3).await.remove(1);
     let rotated = sessions.rotate(&old).await.unwrap();
     let rotated = sessions.rotate(&rotated).await.unwrap();
@@ -205,7 +203,7 @@ async fn signing_out_everywhere_else_spares_the_session_also_after_a_rotation() 
 
 #[tokio::test]
 async fn an_anonymous_session_has_no_others() {
-    let sessions = super::bridge(OddStore::new());
+    let sessions = bridge(OddStore::new());
     let [one, other] = [(); 2].map(|()| sessions.create(String::new()));
     let (one, other) = (one.await.unwrap(), other.await.unwrap());
     let error = sessions.end_other_sessions(&one).await.unwrap_err();
@@ -217,7 +215,7 @@ async fn an_anonymous_session_has_no_others() {
 
 #[tokio::test]
 async fn without_an_index_nothing_is_listed_and_nothing_ends() {
-    let sessions = super::bridge(MemoryStore::<String>::new());
+    let sessions = bridge(MemoryStore::<String>::new());
     let ann = sessions.create("Ann".into()).await.unwrap();
     let error = sessions.end_sessions_of_user("Ann").await.unwrap_err();
     let EndSessionsError::Store(error) = error else {
@@ -232,7 +230,7 @@ async fn without_an_index_nothing_is_listed_and_nothing_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listing_is_the_newest_first_and_a_rename_keeps_the_place() {
-    let sessions = super::bridge(OddStore::new());
+    let sessions = bridge(OddStore::new());
     let mut all = created(&sessions, 5).await;
     all[1] = sessions.rotate(&all[1]).await.unwrap();
     all[4] = all[4].touch_for(HOUR * 48).await.unwrap();

@@ -9,7 +9,7 @@ use socketioxide_session::{
     testing::HandshakeBuilder,
 };
 
-const GOLDEN: &str = include_str!("../../golden/tower-sessions.json");
+const GOLDEN: &str = include_str!("../../../golden/tower-sessions.json");
 
 fn golden() -> Value {
     serde_json::from_str(GOLDEN).unwrap()
@@ -119,7 +119,7 @@ fn what_is_no_id_of_tower_sessions_is_no_plain_cookie() {
 
 #[test]
 fn every_private_cookie_of_the_cookie_crate_is_read() {
-    let golden = include_str!("../../golden/cookie-rs-private.json");
+    let golden = include_str!("../../../golden/cookie-rs-private.json");
     let golden: Value = serde_json::from_str(golden).unwrap();
     let (mut ids, mut others) = (0, 0);
     for vector in golden["private"].as_array().unwrap() {

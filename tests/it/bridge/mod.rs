@@ -1,0 +1,6 @@
+//! What ties extractor, store and live sessions together.
+
+mod activity;
+mod operation;
+mod read_only;
+mod users;

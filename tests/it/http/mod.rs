@@ -1,0 +1,6 @@
+//! The layer, and sessions in HTTP requests.
+
+mod between;
+mod mounting;
+mod refresh_cookie;
+mod requests;

@@ -1,0 +1,3 @@
+//! Sessions in the handlers of socketioxide.
+
+mod extractors;

@@ -1,0 +1,7 @@
+//! The stores.
+
+mod conformance;
+mod faults;
+mod push;
+#[cfg(feature = "redis")]
+mod redis;

@@ -1,0 +1,3 @@
+//! Tests of an application.
+
+mod logged_in_socket;

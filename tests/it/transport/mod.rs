@@ -1,0 +1,4 @@
+//! The transports of Socket.IO.
+
+mod binding;
+mod requests;
