@@ -238,6 +238,7 @@ async fn after_store_unreachable_the_page_connects_again_on_its_transport() {
     );
     // It is a disconnect of the namespace: the transport stays open.
     assert_eq!(tab.frame().await, "41");
+    server.removed("/", &tab).await;
     assert_eq!(tab.refused("/", "").await, r#"44{"message":"STORE_ERROR"}"#);
     server.faults.clear();
     soon("it is admitted again", async {

@@ -45,6 +45,7 @@ async fn a_rotation_ends_the_old_id_everywhere_and_loses_no_save() {
         EndReason::Rotated
     );
     assert!(ann.has_ended() && !rotated.has_ended());
+    here.removed("/", &planted).await;
     assert_eq!(
         planted.refused("/", "").await,
         r#"44{"message":"NO_SESSION"}"#

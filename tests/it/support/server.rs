@@ -358,6 +358,16 @@ impl Server {
         Http::open(self.address).await
     }
 
+    /// Waits until the socket of a client is out of its namespace. Until then socketioxide ignores another
+    /// connect on the same transport.
+    pub(crate) async fn removed(&self, namespace: &str, client: &Client) {
+        until("the socket is removed", || {
+            let mut sockets = self.io.of(namespace).unwrap().sockets().into_iter();
+            sockets.all(|socket| socket.id.as_str() != client.sid)
+        })
+        .await;
+    }
+
     /// Nothing is left of clients that were refused.
     pub(crate) async fn assert_empty(&self) {
         until("no session is live", || self.sessions.live_sessions() == 0).await;
