@@ -322,12 +322,19 @@ fn session_count(server: &Redis) -> usize {
     keys.lines().filter(|key| !key.is_empty()).count()
 }
 
-/// Two nodes, each with connections of its own.
+/// A node with connections of its own, and timeouts that a busy machine does not reach.
+async fn patient_bridge(url: &str) -> SessionBridge<User> {
+    let timeout = Duration::from_secs(30);
+    let builder = RedisStore::<User>::builder(url).unwrap();
+    let builder = builder.user_id(|user| Some(user.name.clone()));
+    let builder = builder.command_timeout(timeout).unwrap();
+    let store = builder.connect().await.unwrap();
+    let bridge = SessionBridge::builder(users::cookie(), store);
+    bridge.store_timeout(timeout).build().unwrap()
+}
+
 async fn bridges(url: &str) -> [SessionBridge<User>; 2] {
-    [
-        users::bridge(connect(url).await),
-        users::bridge(connect(url).await),
-    ]
+    [patient_bridge(url).await, patient_bridge(url).await]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
