@@ -19,6 +19,8 @@ const GENERATED_BYTES: usize = 16;
 const ROOM: &str = "session:";
 /// Bytes of the digest in the name of a session's room.
 const ROOM_BYTES: usize = 16;
+/// Length of the name of a session's room.
+const ROOM_LEN: usize = ROOM.len() + (ROOM_BYTES * 4).div_ceil(3);
 
 /// The id of a session.
 ///
@@ -101,15 +103,14 @@ impl SessionId {
     }
 
     /// The name of the room that all sockets of this session join.
-    pub(crate) fn room(&self) -> String {
+    pub(crate) fn room(&self) -> RoomName {
         let digest = self.digest(b"room");
-        let mut text = [0; ROOM.len() + ROOM_BYTES.div_ceil(3) * 4];
+        let mut text = [0; ROOM_LEN];
         text[..ROOM.len()].copy_from_slice(ROOM.as_bytes());
-        let length = URL_SAFE_NO_PAD
+        URL_SAFE_NO_PAD
             .encode_slice(&digest[..ROOM_BYTES], &mut text[ROOM.len()..])
             .expect("16 bytes are 22 characters of base64url");
-        let room = std::str::from_utf8(&text[..ROOM.len() + length]);
-        room.expect("base64url is ASCII").to_owned()
+        RoomName(text)
     }
 
     fn digest(&self, purpose: &[u8]) -> [u8; 32] {
@@ -126,20 +127,38 @@ impl SessionId {
 impl PartialEq for SessionId {
     fn eq(&self, other: &Self) -> bool {
         let (one, other) = (self.0.as_bytes(), other.0.as_bytes());
-        // Eight bytes at a time, because each lookup by id compares.
-        let ((one, end), (other, other_end)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
         if one.len() != other.len() {
             return false;
         }
-        let words = one.iter().zip(other);
-        let differences = words.fold(0, |found, (one, other)| {
+        // Eight bytes at a time, because each lookup by id compares.
+        let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks().0);
+        let differences = words.fold(last_word(one) ^ last_word(other), |found, (one, other)| {
             found | (u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
         });
-        (differences.ct_eq(&0) & end.ct_eq(other_end)).into()
+        differences.ct_eq(&0).into()
+    }
+}
+
+/// The last eight bytes, or all of a shorter text.
+fn last_word(bytes: &[u8]) -> u64 {
+    match bytes.last_chunk() {
+        Some(last) => u64::from_ne_bytes(*last),
+        None => bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 
 impl Eq for SessionId {}
+
+/// The name of a session's room, without an allocation of its own.
+pub(crate) struct RoomName([u8; ROOM_LEN]);
+
+impl RoomName {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64url is ASCII")
+    }
+}
 
 impl Hash for SessionId {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -244,7 +263,7 @@ mod tests {
     fn nothing_but_expose_shows_the_id() {
         let id: SessionId = "very-secret-id".parse().unwrap();
         assert!(!format!("{id:?}").contains("secret"));
-        assert!(!id.room().contains("secret"));
+        assert!(!id.room().as_str().contains("secret"));
         assert_eq!(id.fingerprint().len(), 8);
         let error = "very secret id".parse::<SessionId>().unwrap_err();
         assert!(!format!("{error:?}{error}").contains("very"));

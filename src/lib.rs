@@ -33,6 +33,7 @@ pub mod rejection;
 mod request;
 mod session;
 pub mod socketio;
+mod split;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::InvalidCredential;
 
 /// Decodes the escapes of RFC 3986 §2.1. A `+` stays a plus, and what is encoded twice stays
@@ -11,7 +13,7 @@ use super::InvalidCredential;
 ///
 /// When a `%` is not followed by two hexadecimal digits.
 pub(crate) fn decoded(value: &[u8]) -> Result<Cow<'_, [u8]>, InvalidCredential> {
-    if !value.contains(&b'%') {
+    if memchr(b'%', value).is_none() {
         return Ok(Cow::Borrowed(value));
     }
     // `percent_encoding` passes a broken escape through as it is; here it is an error.

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, header::COOKIE};
 
+use crate::split::split;
+
 /// Maximum size of all `Cookie` header fields together, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Maximum number of values of one name that are kept.
@@ -84,7 +86,7 @@ pub(super) fn find<'a>(
     }
     let mut found = CookieValues::default();
     for field in fields {
-        for pair in field.as_bytes().split(|byte| *byte == b';') {
+        for pair in split(field.as_bytes(), b';') {
             let Some(value) = value_of(pair, name.as_bytes()) else {
                 continue;
             };

@@ -86,11 +86,13 @@ pub(super) fn used<T>(core: &Core<T>, entry: &Arc<Entry<T>>, seen: &Arc<Snapshot
         return;
     }
     let now = Instant::now();
-    let next_touch = entry.state().next_touch;
-    if !touch.while_connected && next_touch.is_some_and(|next| now < next) {
-        return;
-    }
-    let known = entry.snapshot().unwrap_or_else(|| seen.clone());
+    let known = {
+        let state = entry.state();
+        if !touch.while_connected && state.next_touch.is_some_and(|next| now < next) {
+            return;
+        }
+        state.snapshot().unwrap_or(seen).clone()
+    };
     let Some(due) = Due::of(&core.config, &known, now) else {
         return;
     };

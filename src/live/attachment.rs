@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    entry::Entry, load, load_error::LoadError, reason::EndReason, sessions::LiveSessions,
+    activity, entry::Entry, load, load_error::LoadError, reason::EndReason, sessions::LiveSessions,
     socket::LiveSocket, users, view::View,
 };
 use crate::{id::SessionId, store::StoreError};
@@ -26,17 +26,17 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     ) -> Result<Attachment<T>, LoadError> {
         self.ensure_worker();
         let attachment = self.attach(id, socket)?;
-        load::current(&self.0, &attachment.entry).await?;
+        let known = load::current(&self.0, &attachment.entry).await?;
         // A shutdown that began meanwhile did not find the socket.
         self.check_not_shut_down()?;
         attachment.socket.join(attachment.entry.room().to_owned());
-        users::join(&self.0, &attachment.entry, &attachment.socket);
+        users::join(&self.0, &attachment.entry, &known.data, &attachment.socket);
         if attachment.entry.end_reason().is_some() {
             // Whatever ended the session before the room was joined could not take the socket out.
             attachment.socket.leave_rooms();
             return Err(LoadError::NotFound);
         }
-        self.used(&attachment.view());
+        activity::used(&self.0, &attachment.entry, &known);
         Ok(attachment)
     }
 

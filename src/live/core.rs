@@ -205,7 +205,7 @@ impl<T> Core<T> {
             self.live_sessions.add(1);
             // One that is not known is scheduled by its load.
             if state.snapshot().is_some() {
-                state.recheck = Instant::now() + self.config.recheck_delay();
+                state.recheck = Some(Instant::now() + self.config.recheck_delay());
                 self.schedule(entry, state);
             }
         }
@@ -271,17 +271,10 @@ impl<T> Core<T> {
             return None;
         }
         let snapshot = state.snapshot()?;
-        let mut next = state.recheck;
-        if let Some(end) = state.life.last_check().or(snapshot.deadline) {
-            next = next.min(end);
-        }
-        if let Some(touch) = state.connected_touch {
-            next = next.min(touch);
-        }
-        if state.failing.is_some() {
-            next = next.min(self.too_stale_at(snapshot));
-        }
-        Some(next)
+        let end = state.life.last_check().or(snapshot.deadline);
+        let too_stale = state.failing.map(|_| self.too_stale_at(snapshot));
+        let all = [state.recheck, end, state.connected_touch, too_stale];
+        all.into_iter().flatten().min()
     }
 
     /// When a session whose checks fail ends.

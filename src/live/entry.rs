@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     reason::EndReason,
@@ -11,7 +11,8 @@ use super::{
     state::{Known, State},
 };
 use crate::{
-    id::SessionId,
+    deadline::within,
+    id::{RoomName, SessionId},
     lock::{Mutex, MutexGuard},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct Entry<T> {
     pub(super) id: SessionId,
     registry: Arc<Registry<Entry<T>>>,
     /// The name of the session's room, once it was needed.
-    room: OnceLock<Box<str>>,
+    room: OnceLock<RoomName>,
     /// The user of the session, and the name of the room of that user's sockets. A session that changes its
     /// user ends, so there is one at most while it lives.
     pub(super) user_room: OnceLock<(Box<str>, Box<str>)>,
@@ -31,7 +32,7 @@ pub(crate) struct Entry<T> {
     /// Notified when the data has changed or the session has ended.
     pub(super) changed: Notify,
     /// The turn at the store: every call whose answer is learned from holds it. Ending does not.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<()>,
     /// Updates and rotations of one session queue here.
     pub(super) writers: tokio::sync::Mutex<()>,
 }
@@ -55,13 +56,24 @@ impl<T> Entry<T> {
         self.state.lock()
     }
 
+    /// The turn at the store; `None` at the deadline.
+    pub(super) async fn take_turn(
+        &self,
+        deadline: Instant,
+    ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(_taken) => within(deadline, self.turn.lock()).await,
+        }
+    }
+
     pub(crate) fn id(&self) -> &SessionId {
         &self.id
     }
 
     /// The name of the room that all sockets of this session join.
     pub(crate) fn room(&self) -> &str {
-        self.room.get_or_init(|| self.id.room().into())
+        self.room.get_or_init(|| self.id.room()).as_str()
     }
 
     pub(crate) fn end_reason(&self) -> Option<EndReason> {

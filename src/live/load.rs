@@ -66,8 +66,7 @@ async fn load<T: Send + Sync + 'static>(
     after: u64,
     deadline: Instant,
 ) -> Loaded<T> {
-    let turn = within(deadline, entry.turn.lock()).await;
-    let _turn = turn.ok_or_else(timed_out)?;
+    let _turn = entry.take_turn(deadline).await.ok_or_else(timed_out)?;
     let is_cold = {
         let state = entry.state();
         if let Some(outcome) = outcome_after(&state, after, core.feed.epoch()) {

@@ -101,7 +101,8 @@ fn install_good<T: Send + Sync + 'static>(
     if state.end_reason().is_some() {
         return Err(LoadError::NotFound);
     }
-    if snapshot.is_over(Instant::now()) {
+    let now = Instant::now();
+    if snapshot.is_over(now) {
         state.loads.ended = number;
         state.loads.failure = Some(LoadError::NotFound);
         if state.mark(core.feed.epoch()) == before {
@@ -131,7 +132,7 @@ fn install_good<T: Send + Sync + 'static>(
     state.failing = None;
     state.reported = Stopwatch::default();
     state.life.set_last_check(None);
-    state.recheck = Instant::now() + core.config.recheck_delay();
+    state.recheck = Some(now + core.config.recheck_delay());
     core.failed.remove(&entry.id);
     core.schedule(entry, &mut state);
     core.ensure_checked(entry, &mut state);
@@ -168,7 +169,7 @@ fn install_bad<T>(
             _ => EndReason::StoreUnreachable,
         });
         let retry = RETRY.mul_f64(0.8 + 0.4 * fastrand::f64());
-        state.recheck = Instant::now() + retry.min(core.config.revalidate_every);
+        state.recheck = Some(Instant::now() + retry.min(core.config.revalidate_every));
         core.schedule(entry, &mut state);
     }
     known

@@ -42,8 +42,8 @@ pub(super) fn look<T: Send + Sync + 'static>(
             if snapshot.is_over(now) && state.life.last_check().is_none() {
                 state.life.set_last_check(Some(now + LAST_CHECK));
                 core.queue_check(entry, &mut state, Queued::Urgent);
-            } else if state.recheck <= now {
-                state.recheck = now + core.config.recheck_delay();
+            } else if state.recheck.is_none_or(|at| at <= now) {
+                state.recheck = Some(now + core.config.recheck_delay());
                 core.queue_check(entry, &mut state, Queued::Routine);
             }
             core.schedule(entry, &mut state);

@@ -129,8 +129,8 @@ impl Retiring {
     }
 
     /// The seat is about to get another socket: from now on no old one acts on it. `false` when one is
-    /// still acting at the deadline, because a disconnect handler takes its time.
-    pub(super) async fn succeed(&self, seat: impl FnOnce() -> Seat, deadline: Instant) -> bool {
+    /// still acting after `timeout`, because a disconnect handler takes its time.
+    pub(super) async fn succeed(&self, seat: impl FnOnce() -> Seat, timeout: Duration) -> bool {
         let (seat, all) = {
             let table = self.table.lock();
             // Almost always empty, so the seat need not be made.
@@ -141,6 +141,7 @@ impl Retiring {
             let all = table.get(&seat).cloned().unwrap_or_default();
             (seat, all)
         };
+        let deadline = Instant::now() + timeout;
         for retired in &all {
             let Some(mut succeeded) = within(deadline, retired.succeeded.lock()).await else {
                 return false;

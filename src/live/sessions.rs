@@ -86,8 +86,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     /// A socket is about to take this seat. Sockets of ended sessions that had it no longer act on it.
     /// `false` when one of them did not stop within the time of a call of the store.
     pub(crate) async fn succeed(&self, seat: impl FnOnce() -> Seat) -> bool {
-        let deadline = self.0.call_deadline();
-        self.0.retiring.succeed(seat, deadline).await
+        self.0.retiring.succeed(seat, self.0.store.timeout()).await
     }
 
     /// Creates a session; `None` when the id is taken. Without a lifetime, none is created: its client would

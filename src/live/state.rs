@@ -100,8 +100,8 @@ pub(super) struct State<T, E> {
     pub(super) queued: Queued,
     /// The worker's timer for this entry; only while it is watched.
     pub(super) timer: Option<Timer>,
-    /// When the next periodic check is due.
-    pub(super) recheck: Instant,
+    /// When the next periodic check is due; `None` until the session is known and watched.
+    pub(super) recheck: Option<Instant>,
     /// The last load failed: how the session ends if that goes on for too long.
     pub(super) failing: Option<EndReason>,
     /// No touch because of activity before this time.
@@ -126,7 +126,7 @@ impl<T, E> State<T, E> {
             watchers: 0,
             queued: Queued::No,
             timer: None,
-            recheck: Instant::now(),
+            recheck: None,
             failing: None,
             next_touch: None,
             connected_touch: None,

@@ -37,7 +37,7 @@ impl<'a, T> Write<'a, T> {
         entry: &'a Arc<Entry<T>>,
     ) -> Result<Self, StoreError> {
         let deadline = core.call_deadline();
-        match within(deadline, entry.turn.lock()).await {
+        match entry.take_turn(deadline).await {
             Some(turn) if Instant::now() < deadline => Ok(Self {
                 core,
                 entry,

@@ -25,16 +25,14 @@ fn room_of<T>(entry: &Entry<T>, user: &str) -> String {
     }
 }
 
-/// Has a socket join the room of its user.
+/// Has a socket of a session with this data join the room of its user.
 pub(super) fn join<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Entry<T>,
+    data: &T,
     socket: &Arc<dyn LiveSocket>,
 ) {
-    let Some(known) = entry.snapshot() else {
-        return;
-    };
-    if let Some(user) = core.store.user_id(&known.data) {
+    if let Some(user) = core.store.user_id(data) {
         socket.join(room_of(entry, &user));
     }
 }

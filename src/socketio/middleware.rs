@@ -171,8 +171,12 @@ where
         socket: Arc<Socket<A>>,
         auth: &'a Option<Value>,
     ) -> MiddlewareResult {
-        let span = observe::admission_span(socket.ns());
-        self.decide(&socket, auth).instrument(span).await
+        let decision = self.decide(&socket, auth);
+        match observe::admission_span(socket.ns()) {
+            // Boxed, because it is rare and would make the future of every admission larger.
+            Some(span) => Box::pin(decision.instrument(span)).await,
+            None => decision.await,
+        }
     }
 }
 
@@ -209,7 +213,7 @@ impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
                 }
                 let attachment = Arc::new(attachment);
                 attach(socket, |earlier| Attached::Session {
-                    attachment,
+                    attachment: attachment.clone(),
                     earlier,
                 });
                 observe::admitted("session", began);
@@ -271,13 +275,13 @@ async fn admit<A: Adapter, T: Send + Sync + 'static>(
 /// Leaves the session in the socket, beside what the middleware of another bridge left there.
 fn attach<A: Adapter, T: Send + Sync + 'static>(
     socket: &Socket<A>,
-    attached: impl FnOnce(Option<Arc<Attached<T>>>) -> Attached<T>,
+    attached: impl Fn(Option<Arc<Attached<T>>>) -> Attached<T>,
 ) {
-    let earlier = socket.extensions.remove::<Attached<T>>();
-    if earlier.is_some() {
+    let earlier = socket.extensions.insert(attached(None));
+    if let Some(earlier) = earlier {
         warn_of_two_bridges(socket.ns());
+        socket.extensions.insert(attached(Some(Arc::new(earlier))));
     }
-    socket.extensions.insert(attached(earlier.map(Arc::new)));
 }
 
 fn warn_of_two_bridges(namespace: &str) {

@@ -3,6 +3,8 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Uri;
 
+use crate::split::split;
+
 /// Number of random bytes in a `sid`.
 const SID_BYTES: usize = 12;
 
@@ -30,7 +32,7 @@ impl<'a> EngineRequest<'a> {
     pub(crate) fn of(uri: &'a Uri) -> Option<Self> {
         let (mut version, mut transport, mut sid, mut second_sid) = (None, None, None, false);
         // In one pass over the bytes, because every request of the application comes by here.
-        for pair in uri.query()?.as_bytes().split(|byte| *byte == b'&') {
+        for pair in split(uri.query()?.as_bytes(), b'&') {
             if let Some(value) = pair.strip_prefix(b"EIO=") {
                 version.get_or_insert(value);
             } else if let Some(value) = pair.strip_prefix(b"transport=") {

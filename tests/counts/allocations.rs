@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use crate::{
-    counter::allocations,
+    counter::{TRIES, allocations},
     user::{User, ann, cookie},
 };
 
@@ -135,12 +135,12 @@ where
     assert!(answer.starts_with(b"40{"), "{answer:?}");
 }
 
-#[test]
-fn a_further_socket_of_a_live_session() {
-    let runtime = runtime();
-    let (bridge, cookie) = bridge();
-    let session = runtime.block_on(bridge.create(ann())).unwrap();
-    let shown = presents(&session, &cookie);
+/// Allocations of a client that connects, over those without sessions. Each client shows the next cookie.
+fn allocations_over_bare(
+    runtime: &Runtime,
+    bridge: &SessionBridge<User>,
+    cookies: &[String],
+) -> usize {
     let not_found = service_fn(async |_: Request<Full<Bytes>>| {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
     });
@@ -148,17 +148,43 @@ fn a_further_socket_of_a_live_session() {
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", async |_: SocketRef| ());
     let mut bare = layer.layer(not_found);
-    let bare = allocations(|| runtime.block_on(connect(&mut bare, &shown)));
+    let bare = allocations(|| runtime.block_on(connect(&mut bare, &cookies[0])));
 
     let (layer, io) = SocketIo::new_layer();
     let on_connect = async |_: SocketRef, _: Session<User>| ();
     io.ns("/", on_connect.with(bridge.require()));
     let mut ours = bridge.layer().layer(layer.layer(not_found));
-    let ours = allocations(|| runtime.block_on(connect(&mut ours, &shown)));
+    let mut cookies = cookies.iter().cycle();
+    let ours = allocations(|| {
+        let cookie = cookies.next().unwrap();
+        runtime.block_on(connect(&mut ours, cookie));
+    });
+    ours - bare
+}
 
+/// Three requests that pass the layer, a binding of the transport, and the socket itself.
+const FURTHER_SOCKET: usize = 30 + 3 * WITH_TOWER_SESSIONS + 2 * WITH_METRICS;
+
+#[test]
+fn a_further_socket_of_a_live_session() {
+    let runtime = runtime();
+    let (bridge, cookie) = bridge();
+    let session = runtime.block_on(bridge.create(ann())).unwrap();
+    let cookies = [presents(&session, &cookie)];
+    let count = allocations_over_bare(&runtime, &bridge, &cookies);
     assert!(bridge.live_sockets() > 1 && bridge.live_sessions() == 1);
-    let count = ours - bare;
-    // Three requests that pass the layer, a binding of the transport, and the socket itself.
-    let limit = 30 + 3 * WITH_TOWER_SESSIONS + 2 * WITH_METRICS;
-    assert!(count <= limit, "{count} allocations over {bare}");
+    assert!(count <= FURTHER_SOCKET, "{count} allocations");
+}
+
+#[test]
+fn the_first_socket_of_a_session() {
+    let runtime = runtime();
+    let (bridge, cookie) = bridge();
+    let create = || runtime.block_on(bridge.create(ann())).unwrap();
+    let cookies: Vec<_> = (0..TRIES).map(|_| presents(&create(), &cookie)).collect();
+    let count = allocations_over_bare(&runtime, &bridge, &cookies);
+    assert!(bridge.live_sockets() == TRIES && bridge.live_sessions() == TRIES);
+    // What a further socket needs, then the entry with its list of sockets, a load, and the room.
+    let limit = FURTHER_SOCKET + 7 + WITH_METRICS;
+    assert!(count <= limit, "{count} allocations");
 }

@@ -11,7 +11,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Calls counted for each result.
-const TRIES: usize = 20;
+pub(crate) const TRIES: usize = 20;
 
 /// The number of allocations of one call of `call`: the fewest of several, because whatever else the
 /// process does meanwhile only adds to it.

@@ -146,6 +146,16 @@ async fn in_one_service_builder_with_cors() {
         .await;
 }
 
+/// The outermost comes first.
+#[tokio::test]
+async fn in_a_pair_of_layers() {
+    let app = App::new();
+    let (layer, io) = SocketIo::new_layer();
+    app.namespace(&io);
+    let router = Router::new().layer((app.layer(), layer));
+    app.works(serve(router).await, "/socket.io/").await;
+}
+
 /// Another Socket.IO server, beside the one that is guarded, is not guarded.
 #[tokio::test]
 async fn only_the_path_that_it_is_told() {

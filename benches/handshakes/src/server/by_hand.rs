@@ -52,7 +52,7 @@ async fn app<S: SessionStore + Clone>(store: S, sessions: usize) -> Result<App, 
     let sessions = SessionManagerLayer::new(store)
         .with_expiry(expiry)
         .with_signed(key);
-    let router = Router::new().layer(layer).layer(sessions);
+    let router = Router::new().layer((sessions, layer));
     Ok(App {
         router,
         credentials,

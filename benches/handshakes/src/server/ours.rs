@@ -64,7 +64,7 @@ where
         socket.emit("hello", &session.data().name).ok();
     };
     io.ns("/", on_connect.with(bridge.require()));
-    let router = Router::new().layer(layer).layer(bridge.layer());
+    let router = Router::new().layer((bridge.layer(), layer));
     Ok(App {
         router,
         credentials,
