@@ -91,8 +91,8 @@ impl Swap {
 /// A stored value and its remaining life; `None`: it never expires.
 pub(super) type Stored = (Bytes, Option<Duration>);
 
-pub(super) async fn load(driver: &dyn Driver, key: &str) -> Result<Option<Stored>, DriverError> {
-    let (value, left) = driver.get_and_ttl(key).await?;
+pub(super) async fn load(driver: &dyn Driver, key: String) -> Result<Option<Stored>, DriverError> {
+    let (value, left) = driver.get_and_ttl(&key.into()).await?;
     let value = value.filter(|_| left != NO_KEY);
     Ok(value.map(|value| (value, life(left))))
 }

@@ -174,7 +174,8 @@ impl Tried<'_> {
 async fn run_each(driver: &dyn Driver, key: &str) -> Result<(), (&'static str, DriverError)> {
     let of = |command| move |error| (command, error);
     driver.get(key).await.map_err(of("GET"))?;
-    driver.get_and_ttl(key).await.map_err(of("PTTL"))?;
+    let read = driver.get_and_ttl(&key.to_owned().into()).await;
+    read.map_err(of("PTTL"))?;
     let set = driver.set(key, Bytes::new(), None, SetIf::Present).await;
     set.map_err(of("SET"))?;
     driver.delete(key).await.map_err(of("DEL"))?;

@@ -109,7 +109,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
             return Ok(None);
         };
         let (driver, _permit) = self.connections.next()?;
-        self.decoded(commands::load(&**driver, &key).await)
+        self.decoded(commands::load(&**driver, key).await)
     }
 
     /// Loads a session by an id that may be a guess.

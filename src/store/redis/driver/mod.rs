@@ -54,7 +54,7 @@ pub(super) trait Driver: Send + Sync + 'static {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, DriverError>;
 
     /// `GET` and `PTTL` in one round trip. The `GET` arms tracking.
-    async fn get_and_ttl(&self, key: &str) -> Result<(Option<Bytes>, i64), DriverError>;
+    async fn get_and_ttl(&self, key: &SharedKey) -> Result<(Option<Bytes>, i64), DriverError>;
 
     /// `SET`, with `PX` when there is a `ttl`. `false` when the condition was not met.
     async fn set(
@@ -75,6 +75,15 @@ pub(super) trait Driver: Send + Sync + 'static {
         keys: &[&str],
         args: Vec<Bytes>,
     ) -> Result<Reply, DriverError>;
+}
+
+/// A key that several commands share, without a copy for each.
+pub(super) struct SharedKey(Bytes);
+
+impl From<String> for SharedKey {
+    fn from(key: String) -> Self {
+        Self(key.into())
+    }
 }
 
 /// The condition of a `SET`.

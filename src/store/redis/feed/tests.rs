@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    super::driver::{Reply, SetIf},
+    super::driver::{Reply, SetIf, SharedKey},
     *,
 };
 
@@ -59,7 +59,7 @@ impl Driver for Server {
         Ok(self.mark.lock().clone())
     }
 
-    async fn get_and_ttl(&self, _: &str) -> Result<(Option<Bytes>, i64), DriverError> {
+    async fn get_and_ttl(&self, _: &SharedKey) -> Result<(Option<Bytes>, i64), DriverError> {
         unreachable!("the feed loads nothing")
     }
 

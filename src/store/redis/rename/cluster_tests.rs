@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 
 use super::{
-    super::super::driver::{Event, Master, Reply},
+    super::super::driver::{Event, Master, Reply, SharedKey},
     *,
 };
 
@@ -63,7 +63,7 @@ impl Driver for Cluster {
         Ok(self.keys.lock().get(key).cloned())
     }
 
-    async fn get_and_ttl(&self, _: &str) -> Result<(Option<Bytes>, i64), DriverError> {
+    async fn get_and_ttl(&self, _: &SharedKey) -> Result<(Option<Bytes>, i64), DriverError> {
         unreachable!("a rename reads in scripts")
     }
 

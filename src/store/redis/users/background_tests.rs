@@ -19,7 +19,7 @@ use crate::{
     store::redis::{
         codec::Records,
         connections::Connections,
-        driver::{Driver, DriverError, Event, Master, Reply, SetIf},
+        driver::{Driver, DriverError, Event, Master, Reply, SetIf, SharedKey},
         sessions::Sessions,
     },
 };
@@ -62,7 +62,7 @@ impl Driver for Hanging {
         unreachable!("the index is read in scripts")
     }
 
-    async fn get_and_ttl(&self, _: &str) -> Result<(Option<Bytes>, i64), DriverError> {
+    async fn get_and_ttl(&self, _: &SharedKey) -> Result<(Option<Bytes>, i64), DriverError> {
         unreachable!("the index is read in scripts")
     }
 

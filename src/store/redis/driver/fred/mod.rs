@@ -17,6 +17,7 @@
 //! 6. A `FLUSHALL` is pushed as `invalidate` with a null in place of the keys, which fred drops. The
 //!    feed's heartbeat notices it. (`a_flushed_database_is_noticed`)
 
+mod both;
 mod events;
 mod keep_up;
 mod settings;
@@ -32,14 +33,17 @@ use fred::{
     error::{Error, ErrorKind},
     interfaces::{ClientLike, ClusterInterface as _, KeysInterface as _},
     types::{
-        ClusterHash, CustomCommand, Expiration, RespVersion, SetOptions, Value,
+        ClusterHash, CustomCommand, Expiration, Key, RespVersion, SetOptions, Value,
         config::{Options, Server},
     },
 };
-use futures_util::{future::try_join, stream::BoxStream};
+use futures_util::stream::BoxStream;
 
+use self::both::both;
 pub(in crate::store::redis) use self::settings::Settings;
-use super::{Driver, DriverError, Event, Failure, Master, Reply, SetIf, reconnects::Reconnects};
+use super::{
+    Driver, DriverError, Event, Failure, Master, Reply, SetIf, SharedKey, reconnects::Reconnects,
+};
 use crate::observe::target;
 
 /// Work-around 2.
@@ -164,11 +168,11 @@ impl Driver for FredDriver {
         self.fast.get(key).await.map_err(|e| self.failed(e))
     }
 
-    async fn get_and_ttl(&self, key: &str) -> Result<(Option<Bytes>, i64), DriverError> {
+    async fn get_and_ttl(&self, key: &SharedKey) -> Result<(Option<Bytes>, i64), DriverError> {
         // Queued in this order, one right after the other, so that they share a round trip. They share a write,
-        // too, unless fred's task runs on another thread and is idle. (fred's own pipeline always makes one
-        // write, and costs twice as much: it copies its commands.)
-        let both = try_join(self.fast.get(key), self.second.pttl(key));
+        // too, unless fred's task takes the first before the second is queued. (fred's own pipeline makes one write
+        // of each command while no other waits, and costs more, because it copies its commands.)
+        let both = both(self.fast.get(key), self.second.pttl(key));
         let (value, left): (Option<Bytes>, i64) = both.await.map_err(|e| self.failed(e))?;
         // Copied, because a part of fred's buffer would keep the whole buffer.
         Ok((value.map(|value| Bytes::copy_from_slice(&value)), left))
@@ -214,6 +218,14 @@ impl Driver for FredDriver {
         let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
         let reply = self.fast.custom(eval, words).await;
         reply.map(reply_of).map_err(|e| self.failed(e))
+    }
+}
+
+/// From a reference, because the future of a command then holds nothing to drop before its first poll. Otherwise
+/// the compiler copies all 10 KiB of both futures into their box.
+impl From<&SharedKey> for Key {
+    fn from(key: &SharedKey) -> Self {
+        key.0.clone().into()
     }
 }
 
