@@ -28,6 +28,7 @@ pub mod key;
 mod live;
 mod lock;
 mod observe;
+mod recent;
 mod redact;
 pub mod rejection;
 mod request;

@@ -76,8 +76,9 @@ pub enum BridgeConfigError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
-    /// A session of this id exists, or its deletion is still owed on this node.
-    #[error("a session of this id exists")]
+    /// A session of this id exists, or this node has ended it within the last minute, or still owes its
+    /// deletion.
+    #[error("a session of this id exists, or has ended a moment ago")]
     Taken,
     /// The store failed.
     #[error(transparent)]

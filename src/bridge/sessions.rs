@@ -123,7 +123,10 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// provider, that lives for `ttl`.
     ///
     /// Such ids are no secrets, so they belong into signed or encrypted credentials only. An id is to
-    /// be used once: a credential that was issued for an ended session would be good again.
+    /// be used once: a credential that was issued for an ended session would be good again. For a minute
+    /// after this node has ended a session, its id is [`Taken`](CreateError::Taken), so that a login whose
+    /// callback arrives after the logout does not undo it. The application must remember ids that ended
+    /// earlier, or on other nodes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -142,20 +145,26 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// # Errors
     ///
-    /// [`Taken`](CreateError::Taken) when a session of this id exists, or its deletion is owed here;
-    /// else when the store fails. A `ttl` of zero is [`NoLifetime`](StoreErrorKind::NoLifetime).
+    /// [`Taken`](CreateError::Taken) when a session of this id exists, or was ended or rotated here within
+    /// the last minute, or its deletion is owed here; else when the store fails. A `ttl` of zero is
+    /// [`NoLifetime`](StoreErrorKind::NoLifetime).
     pub async fn create_with_id(
         &self,
         id: &SessionId,
         data: T,
         ttl: Duration,
     ) -> Result<Session<T>, CreateError> {
-        if self.inner.live.is_owed(id) {
+        if self.inner.live.was_ended(id) {
             return Err(CreateError::Taken);
         }
         let ttl = self.inner.live.config().capped(ttl, &data);
         let created = self.inner.live.create(id, data, ttl).await?;
         let view = created.ok_or(CreateError::Taken)?;
+        if self.inner.live.was_ended(id) {
+            // An end came meanwhile, perhaps before the session existed.
+            self.end(id).await?;
+            return Err(CreateError::Taken);
+        }
         Ok(Session::new(self.inner.live.clone(), view))
     }
 
@@ -222,8 +231,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     /// Prepares the end of the process: refuses new admissions as `STORE_ERROR`, makes the touches and
-    /// deletions that are owed, and returns the number of deletions that are left after `within`, which
-    /// is logged, too.
+    /// deletions that are owed, waits for what the store [writes in the
+    /// background](crate::SessionStore::flush), and returns the number of deletions that are left after
+    /// `within`, which is logged, too.
     ///
     /// Then close the server with `io.close()`. Clients see `transport close` and connect again by
     /// themselves, to another node.

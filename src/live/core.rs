@@ -1,8 +1,11 @@
 //! What all live sessions of a bridge share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -27,11 +30,15 @@ use super::{
     throttle::Throttle,
     timers::Timers,
 };
-use crate::{id::SessionId, observe::Gauge, store::GuardedStore};
+use crate::{id::SessionId, lock::Mutex, observe::Gauge, recent::RecentIds, store::GuardedStore};
 
 /// Maximum number of concurrent loads of sessions that are not live here. Further ones wait, and
 /// that counts against their deadline.
 const MAX_COLD_LOADS: usize = 256;
+/// Time for which no session is created under the id of one that a caller has ended.
+const ENDED_TTL: Duration = Duration::from_mins(1);
+/// Maximum number of ended ids that are remembered.
+const MAX_ENDED: usize = 10_000;
 
 /// What all live sessions of a bridge share.
 pub(super) struct Core<T> {
@@ -40,6 +47,8 @@ pub(super) struct Core<T> {
     pub(super) feed: Feed,
     pub(super) failed: FailedLookups,
     pub(super) owed: OwedDeletions<T>,
+    /// The ids of sessions that a caller on this node has ended or rotated.
+    pub(super) ended: Mutex<RecentIds<SessionId>>,
     pub(super) queue: Queue<T>,
     pub(super) timers: Timers<Entry<T>>,
     pub(super) retiring: Retiring,
@@ -70,6 +79,7 @@ impl<T> Core<T> {
             feed: Feed::default(),
             failed: FailedLookups::default(),
             owed: OwedDeletions::new(),
+            ended: Mutex::new(RecentIds::new(ENDED_TTL, MAX_ENDED)),
             queue: Queue::new(),
             timers: Timers::new(wake.clone()),
             retiring: Retiring::new(),

@@ -156,6 +156,7 @@ fn mark<T>(
     reason: EndReason,
     when: Disconnect,
 ) -> Arc<Entry<T>> {
+    core.ended.lock().insert(entry.id.clone());
     let successor = entry.state().life.successor().cloned();
     let (answering, sockets, owed) = loop {
         let answering = core.entry(&entry.id);

@@ -48,6 +48,7 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
         write.missing().await;
         return Err(UpdateError::Gone);
     }
+    core.ended.lock().insert(entry.id.clone());
     let known = entry.snapshot().unwrap_or_else(|| seen.clone());
     let (ended, sockets) = write.learn(|state| {
         let ended = state.end_reason();

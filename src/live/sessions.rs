@@ -114,9 +114,9 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         Ok(Some(View { entry, snapshot }))
     }
 
-    /// Whether a deletion of this id is owed here.
-    pub(crate) fn is_owed(&self, id: &SessionId) -> bool {
-        self.0.owed.contains(id)
+    /// Whether a deletion of this id is owed here, or a caller here has ended its session within the last minute.
+    pub(crate) fn was_ended(&self, id: &SessionId) -> bool {
+        self.0.owed.contains(id) || self.0.ended.lock().contains(id)
     }
 
     pub(crate) async fn reload(&self, view: &View<T>) -> Result<View<T>, UpdateError> {
@@ -244,6 +244,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
             while self.0.queue.has_writes() || self.0.writes.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(SHUTDOWN_INTERVAL).await;
             }
+            self.0.store.flush().await;
         };
         let _ = tokio::time::timeout(within, finish).await;
         self.0.owed.len()

@@ -53,7 +53,7 @@ struct Data(u32);
 impl Drop for Data {
     fn drop(&mut self) {
         if let Some(live) = LIVE.get() {
-            live.is_owed(&id("an-id"));
+            live.was_ended(&id("an-id"));
             live.core().leftovers();
         }
     }

@@ -154,6 +154,14 @@ impl<T: Send + Sync + 'static> GuardedStore<T> {
         .await
     }
 
+    /// Waits for the writes in the background, without a timeout.
+    pub(crate) async fn flush(&self) {
+        let flush = AssertUnwindSafe(async { self.store().flush().await });
+        if flush.catch_unwind().await.is_err() {
+            tracing::error!(target: target::STORE, "the session store panicked in `flush`");
+        }
+    }
+
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.store().capabilities()
     }

@@ -264,4 +264,8 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn sessions_of_user(&self, _user: &str) -> Result<Vec<IndexedSession>, StoreError> {
         Err(StoreErrorKind::Unsupported.into())
     }
+
+    /// Waits for the writes that this store makes in the background, if it makes any. Called when the
+    /// process [shuts down](crate::SessionBridge::shutdown), which may drop the future.
+    async fn flush(&self) {}
 }

@@ -91,4 +91,8 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
     async fn sessions_of_user(&self, user: &str) -> Result<Vec<IndexedSession>, StoreError> {
         (**self).sessions_of_user(user).await
     }
+
+    async fn flush(&self) {
+        (**self).flush().await;
+    }
 }

@@ -248,6 +248,10 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.store.sessions_of_user(user).await
     }
 
+    async fn flush(&self) {
+        self.store.flush().await;
+    }
+
     fn changes(&self) -> Option<Changes> {
         let mut state = self.faults.0.lock();
         if state.reports_nothing {

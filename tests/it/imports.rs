@@ -66,7 +66,7 @@ fn each_framework_is_named_in_one_place() {
 
 /// The modules of the crate root, from the bottom up: each may name those before it.
 const LAYERS: [&[&str]; 12] = [
-    &["key", "redact", "causes", "deadline", "lock", "split"],
+    &["key", "recent", "redact", "causes", "deadline", "lock", "split"],
     &["observe"],
     &["id", "blocking"],
     &["handshake", "transport"],
@@ -119,6 +119,7 @@ fn imports_point_one_way() {
                 "id",
                 "key",
                 "lock",
+                "recent",
                 "observe",
                 "handshake",
                 "extractor",

@@ -4,7 +4,6 @@ use std::{env, error::Error, fmt::Display, future::IntoFuture, net::SocketAddr, 
 
 use axum::{
     Form, Router,
-    extract::State,
     http::StatusCode,
     response::{Html, Redirect},
     routing::{get, post},
@@ -36,12 +35,7 @@ pub struct App {
 }
 
 /// `store` is for tower-sessions, `logins` shows the same sessions to sockets.
-pub fn app<S, L>(
-    routes: Router<SessionBridge<Login>>,
-    users: Users,
-    store: S,
-    logins: L,
-) -> Result<App, Box<dyn Error>>
+pub fn app<S, L>(routes: Router, users: Users, store: S, logins: L) -> Result<App, Box<dyn Error>>
 where
     S: tower_sessions::SessionStore + Clone,
     L: SessionStore<Data = Login>,
@@ -66,7 +60,6 @@ where
     io.ns("/", on_connect.with(sessions.require()));
 
     let router = routes
-        .with_state(sessions.clone())
         .layer(auth_layer)
         .layer(socket_layer)
         .layer(sessions.layer());
@@ -77,7 +70,7 @@ where
     })
 }
 
-pub fn routes() -> Router<SessionBridge<Login>> {
+pub fn routes() -> Router {
     Router::new()
         .route("/", get(page))
         .route("/login", post(login))
@@ -167,7 +160,7 @@ async fn logout(mut auth: Auth) -> Result<Redirect, StatusCode> {
 async fn new_password(
     mut auth: Auth,
     here: Session<Login>,
-    State(sessions): State<SessionBridge<Login>>,
+    sessions: SessionBridge<Login>,
     Form(form): Form<Credentials>,
 ) -> Result<Redirect, StatusCode> {
     let user = auth.user.clone().ok_or(StatusCode::UNAUTHORIZED)?;
@@ -186,7 +179,7 @@ async fn new_password(
 
 async fn delete_account(
     mut auth: Auth,
-    State(sessions): State<SessionBridge<Login>>,
+    sessions: SessionBridge<Login>,
 ) -> Result<Redirect, StatusCode> {
     let user = auth.user.clone().ok_or(StatusCode::UNAUTHORIZED)?;
     auth.backend.delete(&user).await.map_err(failed)?;

@@ -5,7 +5,6 @@ mod axum_login;
 mod id_locks;
 mod plain_cookie;
 mod private_cookie;
-mod recent_ids;
 mod reports;
 #[cfg(feature = "tower-sessions-0-14")]
 pub mod v0_14;

@@ -20,9 +20,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures_util::stream;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::{id_locks::IdLocks, recent_ids::RecentIds};
+use super::id_locks::IdLocks;
 use crate::{
     lock::Mutex,
+    recent::RecentIds,
     store::{Change, Changes, CurrentRequest, REPLACED_MARK_TTL, tower_sessions::raw_id},
 };
 
@@ -44,8 +45,8 @@ pub(super) struct Reports {
 }
 
 struct Recent {
-    deleted: RecentIds,
-    replaced: RecentIds,
+    deleted: RecentIds<i128>,
+    replaced: RecentIds<i128>,
     /// The deletions of running requests that no create has followed yet, by the request's id.
     undecided: HashMap<usize, Vec<i128>>,
 }
@@ -99,7 +100,7 @@ impl Reports {
     }
 
     pub(super) fn was_deleted(&self, id: i128) -> bool {
-        self.recent.lock().deleted.contains(id)
+        self.recent.lock().deleted.contains(&id)
     }
 
     pub(super) fn mark_replaced(&self, id: i128) {
@@ -107,7 +108,7 @@ impl Reports {
     }
 
     pub(super) fn was_replaced(&self, id: i128) -> bool {
-        self.recent.lock().replaced.contains(id)
+        self.recent.lock().replaced.contains(&id)
     }
 
     /// Marks `id` as replaced until the running request shows whether it was.
@@ -143,7 +144,7 @@ impl Reports {
             let mut recent = self.recent.lock();
             let ended = recent.undecided.remove(&number).unwrap_or_default();
             for id in &ended {
-                recent.replaced.remove(*id);
+                recent.replaced.remove(id);
             }
             ended
         };

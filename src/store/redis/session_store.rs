@@ -109,6 +109,12 @@ where
         }
     }
 
+    async fn flush(&self) {
+        if let Some(users) = &self.users {
+            users.flush().await;
+        }
+    }
+
     fn changes(&self) -> Option<Changes> {
         if !self.sessions.connections.can_report() {
             return None;

@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn all_routes() -> Router<SessionBridge<Login>> {
+fn all_routes() -> Router {
     routes()
         .route("/cycle", post(cycle))
         .route("/cycle-and-fail", post(cycle_and_fail))

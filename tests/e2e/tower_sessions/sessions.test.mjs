@@ -58,6 +58,25 @@ for (const name of DEPLOYMENTS) {
       await app.isOver(cookie, gone);
     });
 
+    test("a session whose sockets are in use does not expire", async () => {
+      const [used, silent] = [await live(), await live()];
+      // The used one would expire first.
+      for (const { cookie } of [used, silent]) {
+        assert.equal((await app.post("/expire-soon", cookie)).status, 200);
+      }
+      let isGone = false;
+      const gone = silent.gone.then(() => (isGone = true));
+      while (!isGone) {
+        await app.chats(used.socket, "ann");
+        await pause(50);
+      }
+      await gone;
+      await app.chats(used.socket, "ann");
+      assert.equal(await app.isLoggedIn(used.cookie), true);
+      await app.post("/logout", used.cookie);
+      await used.gone;
+    });
+
     // With a `ReportingStore`, sockets only read.
     if (name !== DEPLOYMENTS[0]) test("what one of them writes, the other reads and keeps", async () => {
       const { cookie, socket } = await live();

@@ -4,3 +4,4 @@ mod activity;
 mod operation;
 mod read_only;
 mod users;
+mod verify;

@@ -1,10 +1,10 @@
 //! The index, and the writes to it that no call waits for.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{
     super::{driver::DriverError, error::failed, own_keys::user_hash, sessions::Sessions},
@@ -34,6 +34,21 @@ pub(super) struct Background<T> {
     permits: Semaphore,
     /// One for each write that runs or waits.
     pub(super) room: Arc<Semaphore>,
+    /// A write has ended.
+    ended: Arc<Notify>,
+}
+
+/// The place of a write in the room. Its drop, also by a panic, wakes a flush.
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.ended.notify_waiters();
+    }
 }
 
 impl<T> Background<T> {
@@ -43,6 +58,19 @@ impl<T> Background<T> {
             coverage: Coverage::default(),
             permits: Semaphore::new(MAX_CONCURRENT),
             room: Arc::new(Semaphore::new(MAX_WAITING)),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Waits until no write runs or waits.
+    pub(super) async fn flush(&self) {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.room.available_permits() == MAX_WAITING {
+                return;
+            }
+            ended.await;
         }
     }
 
@@ -96,8 +124,12 @@ impl<T: Send + Sync + 'static> Background<T> {
             return;
         };
         let index = self.clone();
+        let place = Place {
+            permit: Some(room),
+            ended: self.ended.clone(),
+        };
         tokio::spawn(async move {
-            let _room = room;
+            let _place = place;
             let _permit = index.permits.acquire().await;
             if let Err(error) = write.await {
                 tracing::debug!(

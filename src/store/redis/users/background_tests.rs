@@ -1,6 +1,7 @@
 //! Writes in the background while the server hangs.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, stream::BoxStream};
 use tokio::{runtime::Handle, sync::Semaphore, task::yield_now};
 
 use super::background::{Background, MAX_CONCURRENT, MAX_WAITING};
@@ -106,7 +107,11 @@ fn hanging() -> (Arc<Hanging>, Arc<Background<String>>) {
 
 /// Runs all tasks until none of them goes on.
 async fn settle() {
-    for _ in 0..10 * MAX_WAITING {
+    settle_within(10 * MAX_WAITING).await;
+}
+
+async fn settle_within(turns: usize) {
+    for _ in 0..turns {
         yield_now().await;
     }
 }
@@ -146,4 +151,23 @@ async fn writes_that_wait_for_a_server_that_hangs_are_bounded() {
     renew(&index, dropped);
     settle().await;
     assert_eq!(scripts(), MAX_WAITING + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_all_of_them() {
+    let (server, index) = hanging();
+    index.flush().await;
+    for nth in 0..2 * MAX_CONCURRENT {
+        renew(&index, nth);
+    }
+    // One that fails by a panic.
+    index.spawn(async { panic!("a write that panics") });
+    let mut flush = pin!(index.flush());
+    for _ in 0..2 * MAX_CONCURRENT {
+        settle_within(4 * MAX_CONCURRENT).await;
+        assert!(flush.as_mut().now_or_never().is_none());
+        server.answers.add_permits(1);
+    }
+    flush.await;
+    assert_eq!(server.scripts.load(Ordering::SeqCst), 2 * MAX_CONCURRENT);
 }

@@ -68,6 +68,11 @@ impl<T> Users<T> {
         user.unwrap_or_default().filter(|user| !user.is_empty())
     }
 
+    /// Waits for the writes to the index that no call waits for.
+    pub(super) async fn flush(&self) {
+        self.index.flush().await;
+    }
+
     fn sessions(&self) -> &Sessions<T> {
         &self.index.sessions
     }

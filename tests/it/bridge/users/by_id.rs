@@ -62,6 +62,51 @@ async fn an_id_of_an_identity_provider_is_taken_while_it_exists_or_is_being_dele
     assert!(sessions.get(&sid).await.unwrap().is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_id_whose_session_was_ended_or_rotated_here_is_taken_for_a_minute() {
+    let sessions = bridge(MemoryStore::<String>::new());
+    let [ended, rotated, unknown]: [SessionId; 3] =
+        ["sid-1", "sid-2", "sid-3"].map(|sid| sid.parse().unwrap());
+    let create = async |id: &SessionId| {
+        let created = sessions.create_with_id(id, "Ann".to_owned(), HOUR).await;
+        !matches!(created, Err(CreateError::Taken))
+    };
+    let session = sessions.create_with_id(&ended, "Ann".to_owned(), HOUR);
+    session.await.unwrap().end().await.unwrap();
+    let session = sessions.create_with_id(&rotated, "Ann".to_owned(), HOUR);
+    let _new = sessions.rotate(&session.await.unwrap()).await.unwrap();
+    // The logout token came before the callback of the login.
+    sessions.end(&unknown).await.unwrap();
+    for seconds in [0, 30, 29] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        for id in [&ended, &rotated, &unknown] {
+            assert!(!create(id).await);
+            assert!(sessions.get(id).await.unwrap().is_none());
+        }
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    for id in [&ended, &rotated, &unknown] {
+        assert!(create(id).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_ended_while_it_is_created_does_not_stay() {
+    let (store, faults) = FaultyStore::new(MemoryStore::<String>::new());
+    let sessions = bridge(store);
+    let sid: SessionId = "sid".parse().unwrap();
+    faults.on(Call::Create, Fault::Delay(Duration::from_secs(1)));
+    let create = sessions.create_with_id(&sid, "Ann".to_owned(), HOUR);
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sessions.end(&sid).await
+    };
+    let (created, ended) = tokio::join!(create, end);
+    ended.unwrap();
+    assert!(matches!(created, Err(CreateError::Taken)));
+    assert!(sessions.get(&sid).await.unwrap().is_none());
+}
+
 /// From whichever of the inputs a lifetime of zero comes, no session is created, and no credential is issued
 /// for one that nobody can use.
 #[tokio::test]

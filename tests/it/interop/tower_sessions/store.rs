@@ -11,8 +11,12 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use serde_json::json;
-use socketioxide_session::{SessionStore as _, interop::tower_sessions::v0_14::ReportingStore};
+use socketioxide_session::{
+    EndReason, SessionBridge, SessionStore as _,
+    interop::tower_sessions::{PlainCookie, v0_14::ReportingStore},
+};
 use time::OffsetDateTime;
 use tokio::sync::RwLock;
 use tower_sessions_0_14::{
@@ -22,6 +26,7 @@ use tower_sessions_0_14::{
 };
 
 use super::{reported, session_id};
+use crate::support::{soon, until};
 
 /// A store whose calls can fail and wait.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +40,8 @@ struct Odd {
     /// While it is held for writing, saves and deletions wait.
     gate: RwLock<()>,
     fails: AtomicBool,
+    /// What each load finds, if it is set, as of a store that keeps what has expired.
+    kept: Mutex<Option<Record>>,
     expired_deletions: AtomicUsize,
 }
 
@@ -60,7 +67,11 @@ impl SessionStore for OddStore {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        self.inner.load(id).await
+        let kept = self.odd.kept.lock().clone();
+        match kept {
+            Some(record) => Ok(Some(record)),
+            None => self.inner.load(id).await,
+        }
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
@@ -214,6 +225,54 @@ async fn a_touch_is_reported_and_brings_nothing_back() {
     assert!(view.delete(&id).await.unwrap());
     assert!(!view.touch(&id, &1, Duration::from_hours(5)).await.unwrap());
     assert_eq!(store.load(&record.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_record_that_has_expired_is_no_session() {
+    let (store, odd, mut record) = stored().await;
+    let view = store.field::<u64>("visits");
+    let id = session_id(record.id);
+    for ago in [Duration::ZERO, Duration::from_secs(1)] {
+        record.expiry_date = OffsetDateTime::now_utc() - ago;
+        *odd.odd.kept.lock() = Some(record.clone());
+        assert!(view.load(&id).await.unwrap().is_none());
+        assert!(!view.touch(&id, &1, Duration::from_hours(1)).await.unwrap());
+        assert!(!view.delete(&id).await.unwrap());
+    }
+}
+
+/// A request of another process was under way when a socket ended the session.
+#[tokio::test]
+async fn what_another_process_saves_after_an_end_is_deleted_again() {
+    let (store, odd, record) = stored().await;
+    let cookie = PlainCookie::new("id").unwrap();
+    let sessions = SessionBridge::builder(cookie, store.field::<u64>("visits"));
+    let sessions = sessions.build().unwrap();
+    let id = session_id(record.id);
+    let session = sessions.get(&id).await.unwrap().unwrap();
+    session.end().await.unwrap();
+    odd.inner.save(&record).await.unwrap();
+    assert!(sessions.get(&id).await.unwrap().is_none());
+    store.report(&record.id);
+    until("it is deleted again", || {
+        let loaded = odd.inner.load(&record.id).now_or_never();
+        loaded.unwrap().unwrap().is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_no_longer_fits_ends_its_session_at_once() {
+    let (store, _, mut record) = stored().await;
+    let cookie = PlainCookie::new("id").unwrap();
+    let sessions = SessionBridge::builder(cookie, store.field::<u64>("visits"));
+    let sessions = sessions.build().unwrap();
+    let found = sessions.get(&session_id(record.id)).await.unwrap();
+    let session = found.unwrap();
+    let ended = session.ended();
+    record.data.insert("visits".into(), json!("many"));
+    store.save(&record).await.unwrap();
+    assert_eq!(soon("it ends", ended).await, EndReason::Unreadable);
 }
 
 #[tokio::test]

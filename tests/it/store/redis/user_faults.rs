@@ -75,6 +75,12 @@ impl Nodes {
         }
     }
 
+    /// Ann's index has this id, with an entry that is older than those that listings keep.
+    fn index_long_ago(&self, id: &SessionId) {
+        let index = "[socketioxide-session]user:Ann session:";
+        self.server.cli(&["HSET", index, id.expose(), "1,1"]);
+    }
+
     /// The ids in the index, whether or not their sessions exist.
     async fn indexed(&self, name: &str) -> HashSet<SessionId> {
         let indexed = self.reader.sessions_of_user(name).await.unwrap();
@@ -248,6 +254,98 @@ async fn a_rename_whose_index_cannot_be_written_leaves_the_session() {
     let error = nodes.reader.rename(&old, &new).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other);
     assert!(nodes.exists(&old).await && !nodes.exists(&new).await);
+}
+
+/// The entry of a session that a dead node never stored, so that a listing removes it; a write that arrives
+/// before the removal keeps it.
+#[tokio::test]
+async fn an_entry_that_is_written_again_is_not_pruned() {
+    let nodes = Nodes::start().await;
+    let id = new_id();
+    nodes.index_long_ago(&id);
+    let held = nodes.line.hold(&["HDEL", id.expose()]);
+    nodes.writer.sessions_of_user("Ann").await.unwrap();
+    held.reached().await;
+    create(&nodes.reader, &id, "Ann").await;
+    held.release();
+    soon("the index is written", nodes.writer.flush()).await;
+    assert_eq!(nodes.shown("Ann").await, [id].into());
+}
+
+#[tokio::test]
+async fn an_entry_is_not_pruned_while_its_session_cannot_be_looked_up() {
+    let nodes = Nodes::start().await;
+    let id = new_id();
+    create(&nodes.reader, &id, "Ann").await;
+    nodes.index_long_ago(&id);
+    let held = nodes.line.hold(&["EXISTS", &key(&id)]);
+    nodes.writer.sessions_of_user("Ann").await.unwrap();
+    held.reached().await;
+    held.cut();
+    soon("the index is written", nodes.writer.flush()).await;
+    assert_eq!(nodes.shown("Ann").await, [id].into());
+}
+
+/// A session is created under the id of a deleted one before its entry is removed.
+#[tokio::test]
+async fn a_late_removal_after_a_deletion_keeps_the_next_session_of_the_id() {
+    let nodes = Nodes::start().await;
+    let id = new_id();
+    create(&nodes.writer, &id, "Ann").await;
+    let held = nodes.line.hold(&["HDEL", id.expose()]);
+    assert!(nodes.writer.delete(&id).await.unwrap());
+    held.reached().await;
+    create(&nodes.reader, &id, "Ann").await;
+    held.release();
+    soon("the index is written", nodes.writer.flush()).await;
+    assert_eq!(nodes.shown("Ann").await, [id].into());
+}
+
+/// A node that has not heard of the new user yet touches the session.
+#[tokio::test]
+async fn a_touch_with_the_former_user_does_not_keep_the_entry_that_is_being_removed() {
+    let nodes = Nodes::start().await;
+    let id = new_id();
+    create(&nodes.writer, &id, "Ann").await;
+    let revision = must_load(&nodes.writer, &id).await.revision;
+    let held = nodes.line.hold(&["HDEL", "user:Ann"]);
+    let saved = nodes.writer.save(&id, &user("Eve"), &revision).await;
+    assert!(matches!(saved.unwrap(), Saved::Saved(_)));
+    held.reached().await;
+    assert!(
+        nodes
+            .reader
+            .touch(&id, &user("Ann"), HOUR * 2)
+            .await
+            .unwrap()
+    );
+    soon("the index is written", nodes.reader.flush()).await;
+    held.release();
+    soon("the index is written", nodes.writer.flush()).await;
+    assert!(nodes.indexed("Ann").await.is_empty());
+    assert_eq!(nodes.shown("Eve").await, [id].into());
+}
+
+/// A process that stops right after a logout would leave the entry to the next listing.
+#[tokio::test]
+async fn a_shutdown_waits_for_the_writes_to_the_index() {
+    let nodes = Nodes::start().await;
+    let sessions = users::bridge(nodes.writer.clone());
+    let ann = sessions.create(user("Ann")).await.unwrap();
+    let held = nodes.line.hold(&["HDEL", "user:Ann", ann.id().expose()]);
+    ann.end().await.unwrap();
+    held.reached().await;
+    let stopping = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.shutdown(Duration::from_mins(1)).await }
+    });
+    // Within its deadline, also when the server hangs.
+    assert_eq!(sessions.shutdown(Duration::from_millis(50)).await, 0);
+    assert_eq!(nodes.indexed("Ann").await, [ann.id().clone()].into());
+    assert!(!stopping.is_finished());
+    held.release();
+    assert_eq!(soon("it stops", stopping).await.unwrap(), 0);
+    assert!(nodes.indexed("Ann").await.is_empty());
 }
 
 /// The end of all sessions, while another node renames one of them without a pause.

@@ -164,6 +164,12 @@ async fn an_index_is_a_hash_that_lives_as_long_as_its_sessions() {
     .await;
     let again = server.cli(&["HGET", &key, id.expose()]);
     assert_eq!(again.split_once(',').unwrap().0, made);
+    // So does a use of the session.
+    let days = HOUR * 24 * 7;
+    let kept = store.keep_alive(&id, &user("Ann"), days, HOUR).await;
+    assert!(kept.unwrap().is_some_and(|kept| kept + HOUR >= days));
+    store.flush().await;
+    assert!(left(&key) > 7 * 24 * 3_590_000);
     assert!(store.delete(&id).await.unwrap());
     until_cli(&server, &["EXISTS", &key], "0").await;
     // Anonymous clients have none.
@@ -238,6 +244,22 @@ async fn a_session_is_listed_before_it_is_stored_and_a_failed_save_moves_none() 
 }
 
 #[tokio::test]
+async fn a_session_that_changes_its_user_keeps_its_time_of_creation() {
+    let server = Redis::start().await;
+    let store = connect(&server.url()).await;
+    let id = created(&store, "Ann").await;
+    let long_ago = ago(Duration::from_hours(2));
+    let value = entry(long_ago, long_ago);
+    server.cli(&["HSET", &index("Ann"), id.expose(), &value]);
+    let revision = must_load(&store, &id).await.revision;
+    let saved = store.save(&id, &user("Eve"), &revision).await;
+    assert!(matches!(saved.unwrap(), Saved::Saved(_)));
+    let moved = server.cli(&["HGET", &index("Eve"), id.expose()]);
+    let time = |entry: &str| entry.split_once(',').unwrap().0.to_owned();
+    assert_eq!(time(&moved), time(&value));
+}
+
+#[tokio::test]
 async fn a_session_in_the_index_of_another_user_is_neither_shown_nor_ended() {
     let server = Redis::start().await;
     let node = node(&server.url()).await;
@@ -275,7 +297,14 @@ async fn sessions_of_other_programs_and_of_before_are_indexed_at_their_next_load
     until_cli(&server, &["HEXISTS", index, id.expose()], "1").await;
     let left: u64 = server.cli(&["PTTL", index]).parse().unwrap();
     assert!(left > 86_000_000, "{left}");
-    assert_eq!(listed(&store, "Ann").await, [id].into());
+    assert_eq!(listed(&store, "Ann").await, [id.clone()].into());
+    // An admission looks it up.
+    let other = SessionId::generate().unwrap();
+    let key = format!("sess:{}", other.expose());
+    server.cli(&["SET", &key, record, "EX", "86400"]);
+    assert!(store.look_up(&other).await.unwrap().is_some());
+    store.flush().await;
+    assert_eq!(listed(&store, "Ann").await, [id, other].into());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     time::Duration,
 };
 
@@ -12,15 +13,15 @@ use tokio::time::Instant;
 /// Invariant: every id of `by_id` has an element in `order` with the same time. An element without
 /// an id in `by_id` is left over from an id that was removed or inserted again, and counts towards
 /// the limit too.
-pub(super) struct RecentIds {
+pub(crate) struct RecentIds<Id> {
     ttl: Duration,
     limit: usize,
-    by_id: HashMap<i128, Instant>,
-    order: VecDeque<(Instant, i128)>,
+    by_id: HashMap<Id, Instant>,
+    order: VecDeque<(Instant, Id)>,
 }
 
-impl RecentIds {
-    pub(super) fn new(ttl: Duration, limit: usize) -> Self {
+impl<Id: Clone + Eq + Hash> RecentIds<Id> {
+    pub(crate) fn new(ttl: Duration, limit: usize) -> Self {
         Self {
             ttl,
             limit,
@@ -29,21 +30,22 @@ impl RecentIds {
         }
     }
 
-    pub(super) fn insert(&mut self, id: i128) {
+    pub(crate) fn insert(&mut self, id: Id) {
         let now = Instant::now();
-        self.by_id.insert(id, now);
+        self.by_id.insert(id.clone(), now);
         self.order.push_back((now, id));
         while self.order.len() > self.limit || self.oldest_is_over(now) {
             self.forget_oldest();
         }
     }
 
-    pub(super) fn remove(&mut self, id: i128) {
-        self.by_id.remove(&id);
+    #[cfg(any(test, feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
+    pub(crate) fn remove(&mut self, id: &Id) {
+        self.by_id.remove(id);
     }
 
-    pub(super) fn contains(&self, id: i128) -> bool {
-        let inserted = self.by_id.get(&id);
+    pub(crate) fn contains(&self, id: &Id) -> bool {
+        let inserted = self.by_id.get(id);
         inserted.is_some_and(|inserted| inserted.elapsed() < self.ttl)
     }
 
@@ -74,8 +76,8 @@ mod tests {
         tokio::time::advance(TTL / 2).await;
         recent.insert(2);
         tokio::time::advance(TTL / 2).await;
-        assert!(!recent.contains(1));
-        assert!(recent.contains(2));
+        assert!(!recent.contains(&1));
+        assert!(recent.contains(&2));
         recent.insert(3);
         assert_eq!(recent.by_id.len(), 2);
         assert_eq!(recent.order.len(), 2);
@@ -89,10 +91,10 @@ mod tests {
             tokio::time::advance(Duration::from_nanos(1)).await;
             assert!(recent.by_id.len() <= 3 && recent.order.len() <= 3);
         }
-        assert!(!recent.contains(1));
-        assert!(recent.contains(2) && recent.contains(3) && recent.contains(4));
-        recent.remove(3);
-        assert!(!recent.contains(3));
+        assert!(!recent.contains(&1));
+        assert!(recent.contains(&2) && recent.contains(&3) && recent.contains(&4));
+        recent.remove(&3);
+        assert!(!recent.contains(&3));
     }
 
     #[tokio::test(start_paused = true)]
@@ -103,6 +105,6 @@ mod tests {
         recent.insert(1);
         tokio::time::advance(TTL / 2).await;
         recent.insert(2);
-        assert!(recent.contains(1));
+        assert!(recent.contains(&1));
     }
 }
