@@ -1,4 +1,4 @@
-//! What the metrics of an admission cost, beside the handshake of a WebSocket that they belong to.
+//! The cost of the metrics of an admission, beside the handshake of a WebSocket that they belong to.
 
 #![allow(
     clippy::unwrap_used,

@@ -29,7 +29,7 @@ use self::support::{bridge, id, keys, many_threads, one_thread, parts};
 const HOUR: Duration = Duration::from_hours(1);
 static SESSION: LazyLock<SessionId> = LazyLock::new(id);
 
-/// What an extractor is measured with: a request that shows the session `id()`.
+/// Input of an extractor: a request that shows the session `id()`.
 struct Case {
     name: &'static str,
     extractor: Arc<dyn SessionIdExtractor>,

@@ -67,7 +67,7 @@ impl Drop for Redis {
     }
 }
 
-/// What this program knows of a record.
+/// Part of a record that this program knows.
 #[derive(Clone, Serialize, Deserialize)]
 struct Data {
     count: u64,

@@ -19,6 +19,8 @@ mod log;
 mod settings;
 #[path = "shared/sockets.rs"]
 mod sockets;
+#[path = "shared/stop.rs"]
+mod stop;
 
 use std::{env, error::Error, future::IntoFuture, sync::Arc, time::Duration};
 
@@ -27,7 +29,7 @@ use axum::{
     extract::State,
     http::{
         HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, SET_COOKIE},
+        header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE},
         request::Parts,
     },
     response::{Html, IntoResponse, Redirect, Response},
@@ -97,6 +99,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let app = Router::new()
         .route("/", get(async || Html(include_str!("page.html"))))
+        .route("/style.css", get(style))
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/me", get(me))
@@ -119,25 +122,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _ = tcp.set_nodelay(true);
     });
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
-        let _ = tokio::signal::ctrl_c().await;
+        stop::requested().await;
         // Touches and deletions that are owed are made now.
         shut_down.shutdown(Duration::from_secs(2)).await;
         io.close().await;
     });
     tokio::select! {
         served = served.into_future() => served?,
-        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
+        () = some_time_after_the_stop() => tracing::warn!("some clients were cut off"),
     }
     Ok(())
 }
 
 /// A client that still polls may take half a minute to go.
-async fn some_time_after_ctrl_c() {
-    let _ = tokio::signal::ctrl_c().await;
+async fn some_time_after_the_stop() {
+    stop::requested().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
 // --- HTTP -------------------------------------------------------------------------------------
+
+async fn style() -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/css")],
+        include_str!("shared/style.css"),
+    )
+}
 
 #[derive(Deserialize)]
 struct Login {

@@ -16,6 +16,8 @@ mod log;
 mod settings;
 #[path = "shared/sockets.rs"]
 mod sockets;
+#[path = "shared/stop.rs"]
+mod stop;
 
 use std::{convert::Infallible, env, error::Error, pin::pin, time::Duration};
 
@@ -86,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = auto::Builder::new(TokioExecutor::new()).http1_only();
     let graceful = GracefulShutdown::new();
     // One for the whole loop: a new one each time would miss what came in between.
-    let mut ctrl_c = pin!(tokio::signal::ctrl_c());
+    let mut stop = pin!(stop::requested());
     loop {
         let tcp = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -96,7 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     continue;
                 }
             },
-            _ = &mut ctrl_c => break,
+            () = &mut stop => break,
         };
         // Without TCP_NODELAY, each Socket.IO handshake waits 40 ms for an acknowledgement.
         let _ = tcp.set_nodelay(true);
@@ -132,6 +134,7 @@ async fn answer(app: App, request: Request<Incoming>) -> Result<Answer, Infallib
             "text/html; charset=utf-8",
             include_str!("page.html"),
         )),
+        (&Method::GET, "/style.css") => Ok(with_type("text/css", include_str!("shared/style.css"))),
         (&Method::POST, "/login") => login(&app, &parts, body).await,
         (&Method::POST, "/logout") => logout(&app, &parts).await,
         (&Method::GET, "/me") => me(&app, &parts).await,

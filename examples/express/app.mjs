@@ -30,6 +30,7 @@ app.use(express.urlencoded({ extended: false }));
 
 const page = readFileSync(new URL("page.html", import.meta.url), "utf8");
 app.get("/", (req, res) => res.send(page.replaceAll("{{sockets}}", SOCKETS_ORIGIN)));
+app.get("/style.css", (req, res) => res.sendFile(fileURLToPath(new URL("../shared/style.css", import.meta.url))));
 const client = new URL("dist/socket.io.min.js", import.meta.resolve("socket.io-client/package.json"));
 app.get("/socket.io.min.js", (req, res) => res.sendFile(fileURLToPath(client)));
 

@@ -4,12 +4,14 @@
 //! cd examples/express && npm install && npm start
 //! ```
 //!
-//! That starts the Express app too. Environment: `PORT` (3001; 0 picks one), `REDIS_URL`,
+//! It starts the Express app, too. Environment: `PORT` (3001; 0 picks one), `REDIS_URL`,
 //! `SESSION_SECRET`, `APP_ORIGIN` (the origin of the app's pages), `FIELD` (the path of the user in a
 //! session; with passport `passport.user`).
 
 #[path = "../shared/log.rs"]
 mod log;
+#[path = "../shared/stop.rs"]
+mod stop;
 
 use std::{env, error::Error, future::IntoFuture, net::SocketAddr, time::Duration};
 
@@ -36,7 +38,7 @@ use socketioxide_session::{
 use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
 
-/// What Express stores as `req.session.user`. Other fields of it, and of the session, are kept.
+/// The value that Express stores as `req.session.user`. Other fields of it, and of the session, are kept.
 #[derive(Clone, Serialize, Deserialize)]
 struct User {
     /// Written by Express.
@@ -53,7 +55,7 @@ struct User {
 struct App {
     sessions: SessionBridge<User>,
     cookie: ExpressCookie,
-    /// Where the pages are.
+    /// Address of the pages.
     pages: String,
 }
 
@@ -98,7 +100,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             pages: app_origin,
         });
     let stopped = async move {
-        let _ = tokio::signal::ctrl_c().await;
+        stop::requested().await;
         // Touches and deletions that are owed are made now.
         shut_down.shutdown(Duration::from_secs(2)).await;
         io.close().await;
@@ -123,14 +125,14 @@ async fn serve(
     let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
     tokio::select! {
         served = served.into_future() => served?,
-        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
+        () = some_time_after_the_stop() => tracing::warn!("some clients were cut off"),
     }
     Ok(())
 }
 
 /// A client that still polls may take half a minute to go.
-async fn some_time_after_ctrl_c() {
-    let _ = tokio::signal::ctrl_c().await;
+async fn some_time_after_the_stop() {
+    stop::requested().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
 

@@ -11,7 +11,7 @@ use socketioxide_session::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    // What is inside, as it is after decryption.
+    // The content, as it is after decryption.
     if let Some(again) = fuzzing::claims(bytes) {
         assert_eq!(again, bytes);
     }

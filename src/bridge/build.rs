@@ -29,6 +29,19 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
     /// Builds the bridge. In a tokio runtime, it follows the store's changes from now on; else from
     /// its first use in one.
     ///
+    /// ```
+    /// # use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
+    /// # let cookie = SignedCookie::new("sid", &Keyring::new(SecretKey::generate()?))?;
+    /// # let store = MemoryStore::<String>::new();
+    /// use std::time::Duration;
+    ///
+    /// let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
+    /// let builder = SessionBridge::builder(cookie, store);
+    /// let error = builder.revalidate_every(hour).max_stale(minute).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "`revalidate_every` is too long for `max_stale`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When a setting is zero or longer than a hundred years, or two settings that were made
@@ -179,5 +192,47 @@ fn in_order(
     match (one, other) {
         (Some(one), Some(other)) if one > other => Err(contradiction(shorter, longer)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        extractor::SignedCookie,
+        key::{Keyring, SecretKey},
+        store::MemoryStore,
+    };
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn builder() -> SessionBridgeBuilder<u32> {
+        let keys = Keyring::new(SecretKey::generate().unwrap());
+        let cookie = SignedCookie::new("sid", &keys).unwrap();
+        SessionBridge::builder(cookie, MemoryStore::new())
+    }
+
+    #[test]
+    fn a_default_yields_to_a_set_value() {
+        let config = builder().config().unwrap();
+        let usual = (config.ttl, config.revalidate_every, config.max_stale);
+        let minute = Duration::from_mins(1);
+        assert_eq!(usual, (HOUR * 24, minute, minute * 5));
+        let config = builder().touch_on_activity(HOUR * 48).config().unwrap();
+        assert_eq!(config.ttl, HOUR * 96);
+        let config = builder().revalidate_every(HOUR).config().unwrap();
+        assert_eq!(
+            (config.revalidate_every, config.max_stale),
+            (HOUR, HOUR * 2)
+        );
+        let config = builder().max_stale(minute).config().unwrap();
+        assert_eq!(
+            (config.revalidate_every, config.max_stale),
+            (minute / 2, minute)
+        );
+        // What is set is not changed, however it relates to the defaults.
+        let config = builder().ttl(minute).max_stale(HOUR).config().unwrap();
+        assert_eq!((config.ttl, config.max_stale), (minute, HOUR));
+        assert_eq!(config.revalidate_every, minute);
     }
 }

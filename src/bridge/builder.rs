@@ -59,6 +59,18 @@ pub(super) struct Closures<T> {
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Begins to build a bridge.
+    ///
+    /// ```
+    /// use socketioxide_session::{
+    ///     EncryptedToken, Keyring, MemoryStore, SecretKey, SessionBridge, SessionIdExtractor, SignedCookie,
+    /// };
+    ///
+    /// let keys = Keyring::new(SecretKey::generate()?);
+    /// let credential = EncryptedToken::new("token", &keys)?.or(SignedCookie::new("__Host-sid", &keys)?);
+    /// let sessions = SessionBridge::builder(credential, MemoryStore::<String>::new()).build()?;
+    /// # drop(sessions);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(
         extractor: impl SessionIdExtractor,
         store: impl SessionStore<Data = T>,

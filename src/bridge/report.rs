@@ -1,7 +1,5 @@
 //! Rejections in the log and in the application's hook.
 
-use tracing::field::display;
-
 use super::session_bridge::SessionBridge;
 use crate::{
     causes::Causes,
@@ -16,7 +14,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Logs a rejection, with what the client sees and the cause but no secret, and calls the hook.
     pub(crate) fn report(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
         observe::rejected(rejection.code(), rejection.reason());
-        log(rejection, handshake);
+        self.log(rejection, handshake);
         let Some(hook) = self.inner.on_rejection.clone() else {
             return;
         };
@@ -39,7 +37,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
 }
 
 impl<T: Send + Sync + 'static> SessionBridge<T> {
-    /// What was found for a request that needs no session. A client without one is admitted, and not
+    /// Result of a lookup for a request that needs no session. A client without one is admitted, and not
     /// reported as a rejection; the caller reports the error.
     pub(crate) fn or_anonymous(
         &self,
@@ -74,34 +72,45 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 }
 
-fn log(rejection: &SessionRejection, handshake: &Handshake<'_>) {
-    let (code, reason) = (rejection.code(), rejection.reason());
-    let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
-    let (cause, session) = (cause.as_deref(), rejection.fingerprint());
-    let namespace = handshake.namespace();
-    let advice = match rejection {
-        SessionRejection::Forbidden(_) => OriginPolicy::advice(handshake).map(display),
-        _ => None,
-    };
-    /// The level is a constant of each call.
-    macro_rules! log_at {
-        ($level:ident) => {
-            tracing::$level!(
-                target: target::REJECTION,
-                code,
-                reason,
-                cause,
-                session,
-                namespace,
-                advice,
-                "session rejected"
-            )
+impl<T: Send + Sync + 'static> SessionBridge<T> {
+    /// Clients choose how often they are rejected. So what they cause by themselves is logged at debug
+    /// level, and the advice about an origin once at level warn. A failure of the store is the
+    /// operator's to know each time.
+    fn log(&self, rejection: &SessionRejection, handshake: &Handshake<'_>) {
+        let (code, reason) = (rejection.code(), rejection.reason());
+        let cause = std::error::Error::source(rejection).map(|cause| Causes(cause).to_string());
+        let (cause, session) = (cause.as_deref(), rejection.fingerprint());
+        let namespace = handshake.namespace();
+        let advice = match rejection {
+            SessionRejection::Forbidden(_) => OriginPolicy::advice(handshake),
+            _ => None,
         };
-    }
-    match rejection {
-        SessionRejection::StoreError(_) => log_at!(error),
-        SessionRejection::Forbidden(_) => log_at!(warn),
-        SessionRejection::NoCookie | SessionRejection::NoToken => log_at!(debug),
-        _ => log_at!(info),
+        /// The level is a constant of each call.
+        macro_rules! log_at {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: target::REJECTION,
+                    code,
+                    reason,
+                    cause,
+                    session,
+                    namespace,
+                    advice = advice.as_ref().map(tracing::field::display),
+                    "session rejected"
+                )
+            };
+        }
+        match rejection {
+            SessionRejection::StoreError(_) => log_at!(error),
+            SessionRejection::Forbidden(_)
+                if self
+                    .inner
+                    .advised
+                    .is_new(advice.as_deref().unwrap_or(reason)) =>
+            {
+                log_at!(warn);
+            }
+            _ => log_at!(debug),
+        }
     }
 }

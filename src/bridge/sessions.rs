@@ -1,4 +1,4 @@
-//! What applications do with sessions, and the admission of sockets.
+//! The operations of applications on sessions, and the admission of sockets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -236,7 +236,8 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// `within`, which is logged, too.
     ///
     /// Then close the server with `io.close()`. Clients see `transport close` and connect again by
-    /// themselves, to another node.
+    /// themselves, to another node. The guide on [operation](crate::docs::operation#stopping) has the
+    /// signals to wait for.
     ///
     /// ```no_run
     /// use std::time::Duration;

@@ -91,14 +91,18 @@ pub trait SessionIdExtractor: Send + Sync + 'static {
     /// where no credential is used: before a sign-in and a sign-out, and by
     /// [`own_origins_only`](crate::socketio::SessionMiddleware::own_origins_only).
     ///
-    /// By default, every origin may. An extractor of a credential that browsers send by themselves
-    /// calls [`OriginPolicy::check`] here, too; one that wraps another forwards the call.
+    /// By default, a request may for which [`extract`](Self::extract) does not return
+    /// [`Forbidden`](ExtractError::Forbidden). An extractor of a credential that browsers send by themselves
+    /// calls [`OriginPolicy::check`] first in both; one that wraps another forwards both calls.
     ///
     /// # Errors
     ///
     /// When the origin may not.
-    fn check_origin(&self, _handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
-        Ok(())
+    fn check_origin(&self, handshake: &Handshake<'_>) -> Result<(), ForbiddenReason> {
+        match self.extract(handshake) {
+            Err(ExtractError::Forbidden(reason)) => Err(reason),
+            _ => Ok(()),
+        }
     }
 
     /// Tries `other` when this extractor found nothing, or its credential may not be used from the

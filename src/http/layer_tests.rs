@@ -1,4 +1,4 @@
-//! What the layer does with answers: when one ends, and when one opens a transport.
+//! Answers that pass through the layer: their ends, and the openings of transports.
 
 use std::{
     collections::VecDeque,

@@ -43,7 +43,7 @@ pub struct SessionService<S, T: Send + Sync + 'static> {
     common: Arc<Common<T>>,
 }
 
-/// What all clones of a service share.
+/// State that all clones of a service share.
 struct Common<T: Send + Sync + 'static> {
     bridge: SessionBridge<T>,
     settings: Settings,

@@ -1,4 +1,4 @@
-//! Which requests can't sign a user out.
+//! Requests that can't sign a user out.
 
 use std::time::Duration;
 

@@ -32,8 +32,8 @@ use crate::{
 const PREFIX: &str = "s:";
 /// An HMAC-SHA256 in base64 without padding.
 const SIGNATURE_CHARS: usize = 43;
-/// What JavaScript's `encodeURIComponent` escapes (ECMA-262 §19.2.6.4), which `express-session`
-/// writes its cookies with.
+/// Bytes that JavaScript's `encodeURIComponent` escapes (ECMA-262 §19.2.6.4), with which `express-session`
+/// writes its cookies.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -65,7 +65,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// How it is read:
+/// Rules for reading it:
 ///
 /// 1. The origin is checked first, see [`OriginPolicy`](crate::extractor::OriginPolicy). The page
 ///    of an Express application on another port or host needs

@@ -1,4 +1,4 @@
-//! How often the touches of a used session reach the store, whatever that answers.
+//! The number of touches of a used session that reach the store, whatever it answers.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -106,6 +106,8 @@ async fn touches_end_at_the_absolute_end() {
     let touches = used_for(&live, &store, &id, MINUTE * 5).await;
     assert!((1..=2).contains(&touches), "{touches}");
     assert_eq!(tab.end_reason(), None);
+    let stored = store.memory.load(&id).await.unwrap().unwrap();
+    assert!(stored.ttl.unwrap() <= MINUTE * 20, "{:?}", stored.ttl);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What the builder of a bridge sets for its live sessions.
+//! The settings of a bridge for its live sessions.
 
 use std::{
     error::Error,
@@ -17,19 +17,19 @@ pub(crate) type VerifyError = Box<dyn Error + Send + Sync>;
 /// Whether a session with this data may go on.
 pub(crate) type Verify<T> =
     dyn Fn(Arc<T>) -> BoxFuture<'static, Result<bool, VerifyError>> + Send + Sync;
-/// How long a session with this data lives after it was created or touched.
+/// Lifetime of a session with this data after it was created or touched.
 pub(crate) type TtlOf<T> = dyn Fn(&T) -> Duration + Send + Sync;
 /// When a session with this data ends at the latest.
 pub(crate) type MaxLifetime<T> = dyn Fn(&T) -> Option<SystemTime> + Send + Sync;
 
-/// What the builder of a bridge sets for its live sessions.
+/// Settings of a bridge for its live sessions.
 pub(crate) struct Config<T> {
     pub(crate) ttl: Duration,
     pub(crate) ttl_of: Option<Arc<TtlOf<T>>>,
     pub(crate) max_lifetime: Option<Arc<MaxLifetime<T>>>,
     pub(crate) revalidate_every: Duration,
     pub(crate) max_stale: Duration,
-    /// How often activity touches a session; `None`: never.
+    /// Interval at which activity touches a session; `None`: never.
     pub(crate) touch_every: Option<TouchEvery>,
     pub(crate) verify: Option<Arc<Verify<T>>>,
     /// Other programs write the records, so one that stops decoding ends its sockets at once.
@@ -37,7 +37,7 @@ pub(crate) struct Config<T> {
 }
 
 impl<T> Config<T> {
-    /// How long a session with this data lives from now on, when it is created or touched.
+    /// Lifetime of a session with this data from now on, when it is created or touched.
     pub(crate) fn ttl_of(&self, data: &T) -> Duration {
         self.capped(self.uncapped_ttl_of(data), data)
     }

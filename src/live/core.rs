@@ -1,4 +1,4 @@
-//! What all live sessions of a bridge share.
+//! The state that all live sessions of a bridge share.
 
 use std::{
     sync::{
@@ -40,7 +40,7 @@ const ENDED_TTL: Duration = Duration::from_mins(1);
 /// Maximum number of ended ids that are remembered.
 const MAX_ENDED: usize = 10_000;
 
-/// What all live sessions of a bridge share.
+/// State that all live sessions of a bridge share.
 pub(super) struct Core<T> {
     pub(super) store: GuardedStore<T>,
     pub(super) config: Config<T>,
@@ -194,7 +194,7 @@ impl<T> Core<T> {
         self.less_watched(&mut state);
     }
 
-    /// What a client can create and leave again costs nothing afterwards.
+    /// Connections that a client has left again cost nothing afterwards.
     fn less_watched(&self, state: &mut EntryState<T>) {
         if state.watchers > 0 {
             return;
@@ -223,7 +223,7 @@ impl<T> Core<T> {
 
     // --- Checks and timers ------------------------------------------------------------------------
 
-    /// What is known of the session became uncertain.
+    /// Marks the snapshot of a session as stale.
     pub(super) fn invalidate(&self, entry: &Arc<Entry<T>>) {
         let mut state = entry.state();
         state.invalidate();
@@ -323,7 +323,7 @@ impl<T> Drop for Core<T> {
     }
 }
 
-/// What a bridge still keeps; nothing when all clients and handles are gone.
+/// Things that a bridge still keeps; nothing when all clients and handles are gone.
 #[cfg(test)]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Leftovers {

@@ -87,7 +87,7 @@ pub(super) async fn reason_of_missing<T: Send + Sync + 'static>(
 ) -> EndReason {
     let deadline = {
         let state = entry.state();
-        // What is not known here is not worth a further call.
+        // A session that is unknown here is not worth a further call.
         let Some(snapshot) = state.snapshot() else {
             return EndReason::Deleted;
         };

@@ -1,4 +1,4 @@
-//! What the store reports, and whether it can be relied on.
+//! The reports of the store, and whether they can be relied on.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -48,7 +48,7 @@ impl Feed {
 /// A subscription to the changes of a store; an empty one where none are reported.
 pub(super) struct Reports {
     changes: Option<Changes>,
-    /// What was reported at once.
+    /// Reports that came at once.
     first: Poll<Option<Change>>,
 }
 

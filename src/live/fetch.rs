@@ -1,4 +1,4 @@
-//! What the store has of a session, and whether the application lets it go on.
+//! Loads of a session, and whether the application lets it go on.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 

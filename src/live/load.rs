@@ -25,7 +25,7 @@ const MAX_REPEATS: u32 = 4;
 /// Longer than any process runs.
 const ENDLESS: Duration = Duration::from_hours(30 * 365 * 24);
 
-/// What is known of the session if it is fresh; else the outcome, good or bad, of the load under way
+/// Snapshot of the session if it is fresh; else the outcome, good or bad, of the load under way
 /// or of a new one.
 pub(super) async fn current<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,

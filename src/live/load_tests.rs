@@ -1,4 +1,4 @@
-//! How often the store is called, and under which load nothing starves.
+//! The number of calls of the store, and the load under which nothing starves.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -100,7 +100,7 @@ async fn a_session_that_is_changed_without_pause_is_as_usable_as_any() {
         let view = live.resolve(&ids[0]).await.unwrap();
         assert!(live.reload(&view).await.is_ok());
     }
-    // What is known follows what is changed, as fast as the store answers.
+    // The snapshot follows the changes, as fast as the store answers.
     let now = *store.load(&ids[0]).await.unwrap().unwrap().data;
     let known = *tab.view().snapshot.data;
     assert!(now > 100 && known + 20 > now, "{known} of {now}");

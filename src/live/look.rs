@@ -1,4 +1,4 @@
-//! What is done when the timer of an entry is due.
+//! The steps when the timer of an entry is due.
 
 use std::{sync::Arc, time::Duration};
 

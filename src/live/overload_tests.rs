@@ -1,4 +1,4 @@
-//! What a worker does that has more to check than its store can answer.
+//! The behavior of a worker that has more to check than its store can answer.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

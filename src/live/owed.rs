@@ -214,7 +214,7 @@ impl<T> OwedDeletions<T> {
     }
 }
 
-/// What the store answered to a deletion.
+/// Answer of the store to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The session existed, and other programs write the records.
@@ -225,7 +225,7 @@ pub(super) enum Answer {
     Final,
 }
 
-/// What [`OwedDeletions::confirmed`] made of a deletion.
+/// Outcome of [`OwedDeletions::confirmed`].
 pub(super) struct Confirmed<T> {
     pub(super) guarded: bool,
     /// Dropped without a lock.
@@ -241,7 +241,7 @@ impl<T> Confirmed<T> {
     }
 }
 
-/// What [`OwedDeletions::take_due`] found.
+/// Outcome of [`OwedDeletions::take_due`].
 pub(super) enum Due<T> {
     Nothing,
     Delete(SessionId),

@@ -15,7 +15,7 @@ pub(super) enum Job<T> {
     Touch(Arc<Entry<T>>),
 }
 
-/// Which queue a job waits in.
+/// Queue that a job waits in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Checks after reports and at deadlines.
@@ -102,7 +102,7 @@ mod tests {
             taken[lane as usize] += 1;
         }
         assert_eq!(taken, [50, 20, 10]);
-        // What is left is taken without gaps.
+        // The rest is taken without gaps.
         assert_eq!(std::iter::from_fn(|| queue.pop(false)).count(), 140);
         assert_eq!(std::iter::from_fn(|| queue.pop(true)).count(), 80);
     }

@@ -1,4 +1,4 @@
-//! What a node knows of a session at one time.
+//! The state of a session as a node has seen it at one time.
 
 use std::{
     sync::Arc,
@@ -35,7 +35,7 @@ pub(super) fn instant_of(time: SystemTime) -> Option<Instant> {
     }
 }
 
-/// What a node knows of a session at one time.
+/// State of a session as a node has seen it at one time.
 pub(crate) struct Snapshot<T> {
     pub(crate) data: Arc<T>,
     pub(crate) revision: Revision,
@@ -46,7 +46,7 @@ pub(crate) struct Snapshot<T> {
 }
 
 impl<T> Snapshot<T> {
-    /// What a load found that began at `began`. The session ends at `latest` at the latest.
+    /// Result of a load that began at `began`. The session ends at `latest` at the latest.
     pub(super) fn loaded(record: Record<T>, began: Instant, latest: Option<Instant>) -> Self {
         let deadline = record.ttl.and_then(|ttl| deadline_after(began, ttl));
         Self {

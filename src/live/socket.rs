@@ -1,10 +1,10 @@
-//! What this module needs to know of a socket, independent of the framework that serves it.
+//! The view of a socket that this module needs, independent of the framework that serves it.
 
 use std::sync::Arc;
 
 use super::reason::EndReason;
 
-/// Where a socket is between its handshake and its end.
+/// Stage of a socket between its handshake and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// Its handshake is not over: another middleware may still be running.

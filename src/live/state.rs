@@ -45,7 +45,7 @@ use super::{
 };
 use crate::observe::Stopwatch;
 
-/// What this node knows of a session.
+/// Knowledge of this node about a session.
 pub(super) enum Known<T> {
     Nothing,
     Stale(Arc<Snapshot<T>>),
@@ -143,7 +143,7 @@ impl<T, E> State<T, E> {
         }
     }
 
-    /// What is known, if it can be relied on without a load.
+    /// Snapshot of the session, if it can be relied on without a load.
     pub(super) fn fresh(&self, epoch: Epoch) -> Option<&Arc<Snapshot<T>>> {
         match &self.known {
             Known::Fresh(snapshot, fresh) if *fresh == epoch => {
@@ -161,7 +161,7 @@ impl<T, E> State<T, E> {
         }
     }
 
-    /// What is known became uncertain.
+    /// Marks the snapshot as stale.
     pub(super) fn invalidate(&mut self) {
         self.invalidations += 1;
         if let Known::Fresh(snapshot, _) = &self.known {

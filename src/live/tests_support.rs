@@ -1,4 +1,4 @@
-//! What the tests of this module share: a store with delays and failures, and short ways to call it.
+//! Helpers of this module's tests: a store with delays and failures, and short ways to call it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -33,7 +33,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Timeout of the store calls of a [`node`].
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a [`SlowStore`] takes its time.
+/// Calls in which a [`SlowStore`] takes its time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum At {
     BeforeLoad,
@@ -58,7 +58,7 @@ pub(super) struct SlowStore {
     touch: Mutex<TouchAnswer>,
 }
 
-/// What a touch by activity does.
+/// Effect of a touch by activity.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum TouchAnswer {
     /// Extends the lifetime to what is asked for.

@@ -1,11 +1,11 @@
-//! How often activity touches a session.
+//! The interval at which activity touches a session.
 
 use std::time::Duration;
 
 /// Maximum interval between two touches because of activity, if none is set.
 const MAX_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How often activity touches a session, and what counts as activity.
+/// Interval at which activity touches a session, and the kinds of activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TouchEvery {
     /// The interval that was set.

@@ -124,7 +124,7 @@ async fn a_tab_is_admitted_while_touches_hang() {
         })
         .collect();
     tokio::task::yield_now().await;
-    // What is known is stale.
+    // The snapshot is stale.
     let record = store.load(&ids[0]).await.unwrap().unwrap();
     let _: Saved = store.save(&ids[0], &7, &record.revision).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;

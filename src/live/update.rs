@@ -22,7 +22,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(50);
 /// Timeout for an update: the wait in the queue, all store calls and all pauses.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an update has replaced by what, and the value that it returned.
+/// Snapshots before and after an update, and the value that it returned.
 pub(super) struct Updated<T, R> {
     pub(super) old: Arc<Snapshot<T>>,
     pub(super) new: Arc<Snapshot<T>>,
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// What the first attempt starts from: what is known, which the save compares with the store.
+/// Base of the first attempt: the snapshot, which the save compares with the store.
 async fn begin<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     entry: &Arc<Entry<T>>,

@@ -1,4 +1,4 @@
-//! What a handle knows of its session.
+//! The session as a handle sees it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::id::SessionId;
 /// Time after a deadline from which on a session counts as over even though the worker has not ended it.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// What a handle holds: its entry, and what was known when the handle was made.
+/// Content of a handle: its entry, and the snapshot at the time when the handle was made.
 pub(crate) struct View<T> {
     pub(crate) entry: Arc<Entry<T>>,
     pub(crate) snapshot: Arc<Snapshot<T>>,
@@ -40,7 +40,7 @@ impl<T> View<T> {
         ids
     }
 
-    /// What this node knows of the session now; never older than the view itself.
+    /// Current snapshot of the session on this node; never older than the view itself.
     pub(crate) fn latest(&self) -> Self {
         Self {
             entry: self.entry.clone(),

@@ -247,7 +247,7 @@ pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
     for entry in &entries {
         let mut state = entry.state();
         state.invalidate();
-        // What was queued for a worker that died is queued again.
+        // Jobs of a worker that died are queued again.
         if urgency == Queued::Urgent {
             state.queued = Queued::No;
         }

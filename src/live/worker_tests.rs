@@ -59,7 +59,7 @@ impl Drop for Data {
     }
 }
 
-/// What some client or another node does next.
+/// Next step of some client or another node.
 async fn act(live: &LiveSessions<Data>, faults: &Faults, random: &mut Rng, nth: u32) {
     let soon = Duration::from_millis(2);
     let id = id(&format!("id-{}", random.u8(0..12)));

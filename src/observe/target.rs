@@ -11,7 +11,7 @@ pub(crate) const END: &str = "socketioxide_session::end";
 pub(crate) const STORE: &str = "socketioxide_session::store";
 /// The store's reports of changes.
 pub(crate) const FEED: &str = "socketioxide_session::feed";
-/// What is wrong with how the application is put together.
+/// Mistakes in the setup of the application.
 pub(crate) const SETUP: &str = "socketioxide_session::setup";
 /// Closures of the application that panic or are not called.
 pub(crate) const CALLBACK: &str = "socketioxide_session::callback";

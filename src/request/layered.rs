@@ -25,7 +25,7 @@ use crate::{
 /// the transport lives, so it is small.
 pub(crate) struct LayeredRequest<T: Send + Sync + 'static> {
     pub(super) bridge: SessionBridge<T>,
-    /// What another layer for the same type of session has left before, further out.
+    /// Entry of another layer for the same type of session, further out.
     outer: Option<Arc<Self>>,
     /// Boxed, because most requests of transports never have one.
     session: OnceLock<Box<Resolved<T>>>,
@@ -71,13 +71,13 @@ impl<T: Send + Sync + 'static> LayeredRequest<T> {
         request
     }
 
-    /// What a layer for this type of session left in the request: the innermost one, if there are
+    /// Entry of the layer for this type of session in the request: that of the innermost one, if there are
     /// several.
     pub(crate) fn innermost(parts: &Parts) -> Option<&Arc<Self>> {
         parts.extensions.get()
     }
 
-    /// What the layer of this bridge left in the request, if the request passed through it.
+    /// Entry of this bridge's layer in the request, if the request passed through it.
     pub(crate) fn of<'a>(parts: &'a Parts, bridge: &SessionBridge<T>) -> Option<&'a Arc<Self>> {
         let mut next = Self::innermost(parts);
         while let Some(request) = next {

@@ -92,6 +92,17 @@ impl<T: Send + Sync + 'static> Session<T> {
 
     /// Loads the session from the store, bypassing what this node knows.
     ///
+    /// ```
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// /// The roles as they are in the store now, for an action that can't be undone.
+    /// async fn is_admin(session: &Session<Vec<String>>) -> Result<bool, UpdateError> {
+    ///     let session = session.reload().await?;
+    ///     Ok(session.data().iter().any(|role| role == "admin"))
+    /// }
+    /// # let _ = is_admin;
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the session has ended, its record can't be decoded, or the store fails.
@@ -190,6 +201,17 @@ impl<T: Send + Sync + 'static> Session<T> {
 
     /// Extends the lifetime to another whole [`ttl`](crate::bridge::SessionBridgeBuilder::ttl) from
     /// now. A longer lifetime is not shortened.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use socketioxide_session::{Session, UpdateError};
+    ///
+    /// /// The button "I am still here".
+    /// async fn stay(session: Session<String>) -> Result<Option<SystemTime>, UpdateError> {
+    ///     Ok(session.touch().await?.expires_at())
+    /// }
+    /// # let _ = stay;
+    /// ```
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ use crate::live::Attachment;
 pub(super) enum Attached<T: Send + Sync + 'static> {
     Session {
         attachment: Arc<Attachment<T>>,
-        /// What the middleware of another bridge for the same type left before: its session still
-        /// ends the socket.
+        /// Session that the middleware of another bridge for the same type attached earlier; its end still
+        /// disconnects the socket.
         earlier: Option<Arc<Attached<T>>>,
     },
     Anonymous {

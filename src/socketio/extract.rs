@@ -96,7 +96,7 @@ fn live_session<A: Adapter, T: Send + Sync + 'static>(
 
 /// The socket is used in the name of its session, if it has one that has not ended.
 pub(super) fn count_use<A: Adapter, T: Send + Sync + 'static>(socket: &Arc<Socket<A>>) {
-    // What fails here is logged, and the handler itself decides what follows.
+    // A failure is logged, and the handler itself decides how to go on.
     let _ = live_session::<A, T>(socket);
 }
 

@@ -41,6 +41,20 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// Further middlewares can take [`Session`](crate::Session) when they run later, and socketioxide
     /// runs the last one named first: `on_connect.with(admins_only).with(sessions.require())`.
+    ///
+    /// ```
+    /// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+    /// use socketioxide_session::{Session, SessionBridge};
+    ///
+    /// async fn on_connect(socket: SocketRef, session: Session<String>) {
+    ///     socket.emit("hello", session.data()).ok();
+    /// }
+    ///
+    /// fn add(io: &SocketIo, sessions: &SessionBridge<String>) {
+    ///     io.ns("/", on_connect.with(sessions.require()));
+    /// }
+    /// # let _ = add;
+    /// ```
     pub fn require(&self) -> SessionMiddleware<T> {
         SessionMiddleware::new(self.clone(), Admits::Required)
     }
@@ -52,6 +66,21 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ///
     /// A foreign page can open this namespace from a visitor's browser, on a private server, too. To
     /// refuse that, see [`own_origins_only`](SessionMiddleware::own_origins_only).
+    ///
+    /// ```
+    /// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+    /// use socketioxide_session::{MaybeSession, SessionBridge};
+    ///
+    /// async fn on_lobby(socket: SocketRef, MaybeSession(session): MaybeSession<String>) {
+    ///     let name = session.map(|session| session.data().clone());
+    ///     socket.emit("hello", &name.unwrap_or("guest".into())).ok();
+    /// }
+    ///
+    /// fn add(io: &SocketIo, sessions: &SessionBridge<String>) {
+    ///     io.ns("/lobby", on_lobby.with(sessions.optional()));
+    /// }
+    /// # let _ = add;
+    /// ```
     pub fn optional(&self) -> SessionMiddleware<T> {
         SessionMiddleware::new(self.clone(), Admits::Optional)
     }

@@ -37,7 +37,7 @@ pub(super) struct IoSocket<A: Adapter, T> {
     data: PhantomData<fn() -> T>,
 }
 
-/// What the namespace of a socket has at its seat.
+/// Content of a socket's seat in its namespace.
 enum AtSeat {
     /// The namespace, or the whole server, is gone.
     NoNamespace,

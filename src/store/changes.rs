@@ -13,7 +13,7 @@ use super::change::Change;
 /// use futures_util::stream;
 /// use socketioxide_session::store::{Change, Changes};
 ///
-/// // What `changes` of a store returns.
+/// // The result of a store's `changes`.
 /// let mut changes = Changes::new(stream::iter([Change::Session("some-id".parse()?)]));
 /// assert!(changes.next().await.is_some());
 /// assert!(changes.next().await.is_none());

@@ -60,7 +60,7 @@ pub(crate) use user_key::{MAX_USER_ID, user_key};
 
 use crate::id::SessionId;
 
-/// Where sessions are kept.
+/// Storage of sessions.
 ///
 /// # Contract
 ///

@@ -10,7 +10,7 @@ use super::revision::Revision;
 /// use std::time::Duration;
 /// use socketioxide_session::store::{Record, Revision};
 ///
-/// // What `load` of a store returns.
+/// // The result of a store's `load`.
 /// let record: Record<String> = Record::new("data".to_owned(), Some(Duration::from_hours(1)), Revision::from(7));
 /// assert_eq!(*record.data, "data");
 /// ```
@@ -21,7 +21,7 @@ pub struct Record<T> {
     pub data: Arc<T>,
     /// Remaining lifetime from now; `None`: it does not expire.
     pub ttl: Option<Duration>,
-    /// Which revision of the data this is.
+    /// Revision of the data.
     pub revision: Revision,
 }
 

@@ -1,10 +1,10 @@
-//! Which revision of its data a session has.
+//! Revisions of the data of a session.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Which revision of a session's data this is: opaque to all code but the store that made it.
+/// Revision of a session's data: opaque to all code but the store that made it.
 /// Revisions of one session are equal if and only if the data did not change in between. A session
 /// that is made anew under an old id, with other data, has no revision that the old one had.
 ///

@@ -83,6 +83,13 @@ impl HandshakeBuilder {
     }
 
     /// With a header field, in addition to those of the same name.
+    ///
+    /// ```
+    /// use socketioxide_session::testing::HandshakeBuilder;
+    ///
+    /// let client = HandshakeBuilder::request("/").header("x-api-key", "a key");
+    /// client.with(|handshake| assert_eq!(handshake.headers()["x-api-key"], "a key"));
+    /// ```
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name: HeaderName = name.parse().expect("this is no name of a header field");
         let value = HeaderValue::from_bytes(value.as_ref());
@@ -92,12 +99,28 @@ impl HandshakeBuilder {
     }
 
     /// From a page of this origin.
+    ///
+    /// ```
+    /// use socketioxide_session::{extractor::OriginPolicy, testing::HandshakeBuilder};
+    ///
+    /// let policy = OriginPolicy::same_origin().allow_origin("https://app.example")?;
+    /// let page = HandshakeBuilder::socket("/").origin("https://app.example");
+    /// assert!(page.with(|handshake| policy.check(handshake)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn origin(self, origin: &str) -> Self {
         self.header("origin", origin)
     }
 
     /// With a cookie. All cookies travel in one header field; for several, use
     /// [`header`](Self::header).
+    ///
+    /// ```
+    /// use socketioxide_session::testing::HandshakeBuilder;
+    ///
+    /// let client = HandshakeBuilder::request("/").cookie("theme", "dark").cookie("sid", "forged");
+    /// client.with(|handshake| assert_eq!(handshake.headers()["cookie"], "theme=dark; sid=forged"));
+    /// ```
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
         self.cookies.push(format!("{name}={value}"));
         let all = HeaderValue::try_from(self.cookies.join("; "));
@@ -125,6 +148,15 @@ impl HandshakeBuilder {
     }
 
     /// With another parameter in the query string, as it is.
+    ///
+    /// ```
+    /// use socketioxide_session::testing::HandshakeBuilder;
+    ///
+    /// let client = HandshakeBuilder::socket("/").query("token", "a%20token");
+    /// client.with(|handshake| {
+    ///     assert_eq!(handshake.query("token").next(), Some("a%20token"));
+    /// });
+    /// ```
     pub fn query(mut self, name: &str, value: &str) -> Self {
         let uri = &self.parts.uri;
         let separator = if uri.query().is_some() { '&' } else { '?' };
@@ -167,6 +199,19 @@ impl HandshakeBuilder {
     }
 
     /// With an `auth` payload.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use socketioxide_session::{
+    ///     EncryptedToken, Keyring, SecretKey, SessionId, SessionIdExtractor, testing::HandshakeBuilder,
+    /// };
+    ///
+    /// let tokens = EncryptedToken::new("token", &Keyring::new(SecretKey::generate()?))?;
+    /// let id = SessionId::generate()?;
+    /// let client = HandshakeBuilder::socket("/").auth(json!({ "token": tokens.issue(&id)? }));
+    /// assert_eq!(client.with(|handshake| tokens.extract(handshake))?, id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn auth(mut self, auth: Value) -> Self {
         self.auth = Some(auth);
         self

@@ -131,7 +131,7 @@ pub(crate) struct TransportSlot {
 }
 
 struct State {
-    /// What the request proved; moved to the table by the hint.
+    /// Ids that the request proved; moved to the table by the hint.
     ids: Vec<SessionId>,
     held: Option<Held>,
     unreadable: bool,

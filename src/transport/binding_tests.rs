@@ -1,4 +1,4 @@
-//! What a transport accepts after each event of its life.
+//! The requests that a transport accepts after each event of its life.
 
 use super::*;
 

@@ -25,7 +25,7 @@ pub(super) struct Table {
     next_number: u64,
 }
 
-/// What a slot holds of its binding.
+/// Part of its binding that a slot holds.
 pub(super) struct Held {
     pub(super) sid: Sid,
     number: u64,

@@ -104,7 +104,7 @@ fn a_request_that_never_asks_for_its_session() {
     let plain = allocations(|| plain.call(requests()).now_or_never().unwrap().unwrap());
     let layered = allocations(|| layered.call(requests()).now_or_never().unwrap().unwrap());
     let count = layered - plain;
-    // What it leaves in the request, and the extensions' map, its table and its slot.
+    // Its entry in the request, and the extensions' map, its table and its slot.
     let limit = 4 + WITH_TOWER_SESSIONS;
     assert!(count <= limit, "{count} allocations");
 }

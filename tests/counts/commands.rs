@@ -219,7 +219,7 @@ async fn an_update_costs_one_script_and_one_load_after_its_report() {
     assert!(commands["pttl"] <= 2, "{commands:?}");
 }
 
-/// What the section on sizes of `docs::nodes` calculates with.
+/// Numbers that the section on sizes of `docs::nodes` calculates with.
 #[tokio::test]
 async fn ten_thousand_sessions_without_sockets_cost_the_server_its_tracking_table_only() {
     const NUMBER: u64 = 10_000;

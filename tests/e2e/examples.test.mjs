@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Manager } from "socket.io-client";
-import { EXAMPLES, Server, TARGET, TRANSPORTS, ask, next, soon } from "./support.mjs";
+import { EXAMPLES, RUST_LOG, Server, TARGET, TRANSPORTS, ask, next, soon } from "./support.mjs";
 
 for (const example of EXAMPLES) {
   describe(`the ${example} example`, () => {
     let server;
     before(async () => {
-      server = await Server.start(example);
+      server = await Server.start(example, { RUST_LOG });
     });
     after(() => server?.stop());
 
@@ -22,7 +22,10 @@ for (const example of EXAMPLES) {
     test("serves the page", async () => {
       const answer = await server.fetch("GET", "/");
       assert.equal(answer.status, 200);
-      assert.match(await answer.text(), /socket\.io\.min\.js/);
+      const page = await answer.text();
+      assert.match(page, /socket\.io\.min\.js/);
+      const style = await server.fetch("GET", page.match(/stylesheet" href="([^"]+)"/)[1]);
+      assert.equal(style.headers.get("content-type"), "text/css");
     });
 
     test("signs in, shows who it is, and signs out", async () => {
@@ -279,7 +282,7 @@ for (const example of EXAMPLES) {
       const one = await Server.start(example, { SESSION_KEY });
       const cookie = await one.login("Ann");
       await one.stop();
-      const two = await Server.start(example, { SESSION_KEY });
+      const two = await Server.start(example, { SESSION_KEY, RUST_LOG });
       try {
         // The memory of the first process is gone, the signature is still good.
         assert.equal(await two.refused("/", { cookie }), "NO_SESSION");

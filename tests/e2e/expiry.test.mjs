@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { WebSocket } from "ws";
-import { EXAMPLES, Server, ask, next, soon } from "./support.mjs";
+import { EXAMPLES, RUST_LOG, Server, ask, next, soon } from "./support.mjs";
 
 /** Whether the server would let this WebSocket take over its polling transport. */
 async function upgrades(url) {
@@ -24,7 +24,7 @@ async function upgrades(url) {
 describe("both examples at the same time", { concurrency: true }, () => {
   for (const example of EXAMPLES) {
     test(`the ${example} example refuses an expired token, and takes a fresh one on reconnect`, async () => {
-      const server = await Server.start(example, { TOKEN_TTL: "1" });
+      const server = await Server.start(example, { TOKEN_TTL: "1", RUST_LOG });
       try {
         const cookie = await server.login("Ann");
         const token = await server.token(cookie);

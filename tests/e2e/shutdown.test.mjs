@@ -39,26 +39,34 @@ describe("clients of a server that is stopped", () => {
     },
   };
 
+  /** Ctrl-C, and the signal of Docker, Kubernetes and systemd. */
+  const SIGNALS = ["SIGINT", "SIGTERM"];
+
   for (const [example, { env, namespace, client, session }] of Object.entries(EXAMPLES)) {
-    test(`see \`transport close\`, and come back to the ${example} example`, async () => {
-      const PORT = `${await freePort()}`;
-      const first = await Server.start(example, { PORT, ...env() });
-      const credentials = await client(first);
-      const sockets = [];
-      for (const transports of Object.values(TRANSPORTS)) {
-        const reconnects = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 };
-        const connected = await first.connect(namespace, { ...credentials, ...reconnects, transports });
-        assert.deepEqual(connected.session, session);
-        sockets.push(connected.socket);
-      }
-      const closed = sockets.map((socket) => next(socket, "disconnect"));
-      const again = sockets.map((socket) => next(socket, "session"));
-      assert.equal(await first.interrupt(), 0);
-      for (const [reason] of await Promise.all(closed)) assert.equal(reason, "transport close");
-      const second = await Server.start(example, { PORT, ...env() });
-      second.sockets = sockets;
-      for (const came of await Promise.all(again)) assert.deepEqual(came, [session]);
-      assert.equal(await second.stop(), 0);
-    });
+    for (const signal of SIGNALS) {
+      test(`after ${signal}, they see \`transport close\`, and come back to the ${example} example`, async () => {
+        const PORT = `${await freePort()}`;
+        const first = await Server.start(example, { PORT, ...env() });
+        const credentials = await client(first);
+        const sockets = [];
+        for (const transports of Object.values(TRANSPORTS)) {
+          const reconnects = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 };
+          const connected = await first.connect(namespace, { ...credentials, ...reconnects, transports });
+          assert.deepEqual(connected.session, session);
+          sockets.push(connected.socket);
+        }
+        const closed = sockets.map((socket) => next(socket, "disconnect"));
+        const again = sockets.map((socket) => next(socket, "session"));
+        assert.equal(await first.interrupt(signal), 0);
+        const reasons = (await Promise.all(closed)).map(([reason]) => reason);
+        assert.equal(reasons[Object.keys(TRANSPORTS).indexOf("websocket")], "transport close");
+        // A client between two polls finds the server gone.
+        for (const reason of reasons) assert.match(reason, /^transport (close|error)$/);
+        const second = await Server.start(example, { PORT, ...env() });
+        second.sockets = sockets;
+        for (const came of await Promise.all(again)) assert.deepEqual(came, [session]);
+        assert.equal(await second.stop(), 0);
+      });
+    }
   }
 });

@@ -13,6 +13,9 @@ export const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../
 
 export const EXAMPLES = ["axum", "hyper"];
 
+/** Logs each rejection, too. */
+export const RUST_LOG = "info,socketioxide_session=debug";
+
 export const TRANSPORTS = {
   websocket: ["websocket"],
   polling: ["polling"],
@@ -82,9 +85,10 @@ export class Server {
     return this.interrupt();
   }
 
-  async interrupt() {
+  /** Ends it by a signal; gives the exit code. */
+  async interrupt(by = "SIGINT") {
     const exited = once(this.process, "exit");
-    this.process.kill("SIGINT");
+    this.process.kill(by);
     const [code, signal] = await soon(exited, "the end of the server").catch((error) => {
       this.process.kill("SIGKILL");
       throw error;

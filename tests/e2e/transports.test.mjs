@@ -1,4 +1,4 @@
-// What the layer does for transports, as the real client sees it: a `sid` is its session's, and the
+// The layer and transports, as the real client sees them: a `sid` is its session's, and the
 // gate refuses over HTTP.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-//! What clients leave on the heap, and what a live socket costs there, in exact bytes.
+//! The heap that clients leave behind, and that a live socket takes, in exact bytes.
 //!
 //! A binary of its own, because all threads of the process count; each test waits for the other.
 

@@ -1,4 +1,4 @@
-//! The list of adversarial cases, `tests/cases.md`, names tests that exist.
+//! The list of adversarial cases, `tests/cases.md`, and the promises of `SECURITY.md` name tests that exist.
 
 use std::{fs, path::Path};
 
@@ -22,11 +22,31 @@ fn text(path: &Path) -> Option<String> {
 
 #[test]
 fn every_listed_test_exists() {
-    let list = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases.md")).unwrap();
+    let list = include_str!("../cases.md");
+    let found = find_tests(list.lines().filter_map(|row| row.split(" | ").nth(2)));
+    assert!(found > 100, "only {found} tests were found in the list");
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let promises = include_str!("../../SECURITY.md");
+    let rows = promises
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter(|line| !line.starts_with("| promise "));
+    let found = find_tests(rows.map(|row| {
+        let tests = row.split(" | ").nth(1).unwrap();
+        assert!(tests.contains('`'), "no test: {row}");
+        tests
+    }));
+    assert!(found > 40, "only {found} tests were found");
+}
+
+/// The number of tests in the cells, such as "`live`: `one`, `another`; `src/key.rs`: `a_third`".
+fn find_tests<'a>(cells: impl Iterator<Item = &'a str>) -> usize {
     let mut found = 0;
     let mut missing = Vec::new();
-    for row in list.lines().filter(|line| line.starts_with("| ")) {
-        let tests = row.split(" | ").nth(2).unwrap();
+    for tests in cells {
         for place in tests.split("; ") {
             let mut names = place.split('`').skip(1).step_by(2);
             let Some(place) = names.next() else {
@@ -45,5 +65,5 @@ fn every_listed_test_exists() {
         }
     }
     assert_eq!(missing, Vec::<String>::new());
-    assert!(found > 100, "only {found} tests were found in the list");
+    found
 }

@@ -66,7 +66,9 @@ fn each_framework_is_named_in_one_place() {
 
 /// The modules of the crate root, from the bottom up: each may name those before it.
 const LAYERS: [&[&str]; 12] = [
-    &["key", "recent", "redact", "causes", "deadline", "lock", "split"],
+    &[
+        "key", "recent", "redact", "causes", "deadline", "lock", "split",
+    ],
     &["observe"],
     &["id", "blocking"],
     &["handshake", "transport"],

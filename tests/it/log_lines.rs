@@ -16,7 +16,7 @@ struct Lines {
     fields: BTreeSet<String>,
 }
 
-/// What the table of the guide says.
+/// Lines of the guide's table.
 fn documented() -> BTreeMap<String, Lines> {
     let rows = GUIDE
         .lines()

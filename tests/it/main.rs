@@ -9,6 +9,7 @@ mod extractor;
 mod http;
 mod imports;
 mod interop;
+mod links;
 mod live;
 mod log_lines;
 mod socketio;

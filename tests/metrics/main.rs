@@ -13,11 +13,13 @@ mod recorder;
 #[path = "../it/support/mod.rs"]
 mod support;
 
+use std::time::{Duration, Instant};
+
 use recorder::Scrape;
 use socketioxide_session::{
-    Session,
+    Keyring, MemoryStore, SecretKey, Session, SessionBridge, SessionId, SignedCookie,
     store::{Change, StoreErrorKind},
-    testing::{Call, Fault},
+    testing::{Call, Fault, FaultyStore},
 };
 use support::{
     polling::Polling,
@@ -40,7 +42,11 @@ async fn what_sockets_do_is_scraped() {
     a_deletion_is_owed(&server, &scrape).await;
     a_feed_breaks(&server, &scrape).await;
     two_bridges_share_a_gauge(&server, &scrape).await;
+    durations_are_in_seconds(&server, &scrape).await;
+    a_call_whose_caller_goes_away_is_dropped(&server, &scrape).await;
+    a_bridge_that_is_dropped_takes_its_share_back(&scrape).await;
     no_path_of_an_admission_is_loud(&server, &scrape).await;
+    each_further_session_of_a_client_is_a_call_of_the_store(&server, &scrape).await;
     a_recorder_may_block_and_ask(&server, &scrape).await;
     for name in documented() {
         assert!(
@@ -216,6 +222,94 @@ async fn two_bridges_share_a_gauge(server: &Server, scrape: &Scrape) {
     here.close().await;
     there.close().await;
     until("nothing is live", || scrape.value("live_sockets") == 0).await;
+}
+
+/// A disconnect is measured from the first report on, however many follow.
+async fn durations_are_in_seconds(server: &Server, scrape: &Scrape) {
+    let delay = Duration::from_millis(400);
+    let (load, disconnect) = (
+        r#"store_call_seconds_sum{call="load"}"#,
+        r#"report_to_disconnect_seconds_sum{reason="deleted"}"#,
+    );
+    let ann = server.login("Ann").await;
+    let mut tab = server.connected(&ann).await;
+    let before = (scrape.seconds(load), scrape.seconds(disconnect));
+    let began = Instant::now();
+    server.faults.on(Call::Load, Fault::Delay(delay));
+    server.store.delete(ann.id()).await.unwrap();
+    tokio::time::sleep(delay / 2).await;
+    server.faults.report(&Change::Session(ann.id().clone()));
+    assert_eq!(tab.frame_of("41").await, "41");
+    server.faults.clear();
+    let count = r#"report_to_disconnect_seconds_count{reason="deleted"}"#;
+    until("the disconnect is measured", || scrape.value(count) == 2).await;
+    let took = began.elapsed().as_secs_f64();
+    // There may be two loads, because the second report came during the first one.
+    let loads = scrape.seconds(load) - before.0;
+    assert!(
+        (0.39..=2.0 * took).contains(&loads),
+        "{loads} s of {took} s"
+    );
+    let disconnected = scrape.seconds(disconnect) - before.1;
+    assert!(
+        (0.39..=took).contains(&disconnected),
+        "{disconnected} s of {took} s"
+    );
+}
+
+async fn a_call_whose_caller_goes_away_is_dropped(server: &Server, scrape: &Scrape) {
+    let ann = server.login("Ann").await;
+    server.faults.on(Call::Touch, Fault::Hang);
+    let touch = tokio::time::timeout(Duration::from_millis(50), ann.touch());
+    assert!(touch.await.is_err());
+    server.faults.clear();
+    let dropped = r#"store_calls_total{call="touch",outcome="dropped"}"#;
+    until("it is counted", || scrape.value(dropped) == 1).await;
+}
+
+async fn a_bridge_that_is_dropped_takes_its_share_back(scrape: &Scrape) {
+    let keys = Keyring::new(SecretKey::generate().unwrap());
+    let cookie = SignedCookie::new("sid", &keys).unwrap();
+    let (store, faults) = FaultyStore::new(MemoryStore::<u32>::new());
+    let sessions = SessionBridge::builder(cookie, store).build().unwrap();
+    let session = sessions.create(0).await.unwrap();
+    faults.on(Call::Delete, Fault::Error(StoreErrorKind::Unavailable));
+    assert!(session.end().await.is_err());
+    assert_eq!(scrape.value("pending_deletions"), 1);
+    drop((session, sessions));
+    until("the gauge is zero", || {
+        scrape.value("pending_deletions") == 0
+    })
+    .await;
+}
+
+/// Over polling, which also binds the transport, an admission emits seven metrics, and two more for each
+/// further session.
+async fn each_further_session_of_a_client_is_a_call_of_the_store(server: &Server, scrape: &Scrape) {
+    for further in 0..4 {
+        let ann = server.login("Ann").await;
+        let mut cookies = server.pair(&ann);
+        for _ in 0..further {
+            // The store has no such session.
+            let id = SessionId::generate().unwrap();
+            let other = server.cookie.issue(&id);
+            cookies = format!("{cookies}; {}={}", other.name(), other.value());
+        }
+        let before = scrape.emissions();
+        let fields: [(&str, &[u8]); 1] = [("cookie", cookies.as_bytes())];
+        let mut tab = Polling::open(server.http().await, "", &fields).await;
+        tab.post("40").await;
+        tab.packet_of("42").await;
+        assert_eq!(scrape.emissions() - before, 7 + 2 * further);
+        tab.post("1").await;
+        until("the transport is closed", || {
+            (
+                scrape.value("bound_transports"),
+                scrape.value("live_sockets"),
+            ) == (0, 0)
+        })
+        .await;
+    }
 }
 
 async fn no_path_of_an_admission_is_loud(server: &Server, scrape: &Scrape) {

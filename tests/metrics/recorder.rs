@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Debug,
+    str::FromStr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +19,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-/// What a scrape shows.
+/// Scrapes of the recorder.
 pub(crate) struct Scrape {
     handle: PrometheusHandle,
     emissions: Arc<AtomicUsize>,
@@ -79,10 +81,19 @@ impl Scrape {
 
     /// The value of a series without the common prefix; 0 if it is missing.
     pub(crate) fn value(&self, series: &str) -> i64 {
+        self.parsed(series)
+    }
+
+    /// The sum of a histogram of seconds.
+    pub(crate) fn seconds(&self, series: &str) -> f64 {
+        self.parsed(series)
+    }
+
+    fn parsed<N: FromStr<Err: Debug> + Default>(&self, series: &str) -> N {
         let start = format!("socketio_session_{series} ");
         let text = self.text();
         let value = text.lines().find_map(|line| line.strip_prefix(&start));
-        value.map_or(0, |value| value.parse().unwrap())
+        value.map_or_else(N::default, |value| value.parse().unwrap())
     }
 
     /// Number of emissions so far: each looks its metric up.

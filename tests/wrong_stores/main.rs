@@ -123,7 +123,7 @@ fn main() -> ExitCode {
             run_law(Wrong::ALL[store.parse::<usize>().unwrap()], law);
             ExitCode::SUCCESS
         }
-        // What cargo passes to every harness.
+        // Arguments that cargo passes to every harness.
         [list, ..] if list == "--list" => ExitCode::SUCCESS,
         // A word of the command line selects, as in every harness.
         _ => judge_all(args.iter().find(|arg| !arg.starts_with("--"))),

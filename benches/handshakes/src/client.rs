@@ -19,13 +19,13 @@ const BROWSER: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
     Accept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36\r\n";
 
-/// Where a server listens, and what its clients show.
+/// Address of a server, and the credential of its clients.
 pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) credentials: Vec<Credential>,
 }
 
-/// What a client shows, as it goes over the wire.
+/// Credential of a client, as it goes over the wire.
 pub(crate) struct Credential {
     /// The request that opens the WebSocket.
     request: Vec<u8>,

@@ -12,7 +12,7 @@ use crate::{
     variant::Variant,
 };
 
-/// What is counted comes after this many handshakes.
+/// Number of handshakes before the counted ones.
 const WARM: usize = 300;
 
 pub(crate) fn valgrind_is_there() -> bool {

@@ -278,7 +278,7 @@ fn variant(name: &str) -> Result<Variant, Failure> {
     })
 }
 
-/// Where the results go: below the `target` folder of the crate that is measured.
+/// Folder of the results: below the `target` folder of the crate that is measured.
 fn folder() -> Result<PathBuf, Failure> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/handshakes");
     std::fs::create_dir_all(&folder)?;

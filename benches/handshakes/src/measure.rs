@@ -41,7 +41,7 @@ impl Scenario {
     }
 }
 
-/// What one server needed in one round.
+/// Cost of one server in one round.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// Of the server, in microseconds for each handshake.
@@ -56,7 +56,7 @@ pub(crate) struct Sample {
     pub(crate) commands: Option<f64>,
 }
 
-/// How many handshakes, and how many of them at the same time.
+/// Number of handshakes, and of those at the same time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) handshakes: usize,
@@ -152,7 +152,7 @@ impl Meter {
     }
 }
 
-/// What the clients of one scenario did.
+/// Results of the clients of one scenario.
 struct Done {
     /// Sorted.
     latencies: Vec<Duration>,

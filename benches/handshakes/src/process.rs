@@ -20,7 +20,7 @@ pub(crate) struct Server {
     answers: BufReader<ChildStdout>,
 }
 
-/// How a server is started.
+/// Command that starts a server.
 #[derive(Clone, Default)]
 pub(crate) struct Launch {
     pub(crate) sessions: usize,

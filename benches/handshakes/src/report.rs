@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) sample: Sample,
 }
 
-/// What is measured once for each server.
+/// Values that are measured once for each server.
 #[derive(Default)]
 pub(crate) struct Single {
     pub(crate) instructions: Vec<(Variant, f64)>,

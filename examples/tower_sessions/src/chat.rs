@@ -4,8 +4,8 @@ use std::{env, error::Error, fmt::Display, future::IntoFuture, net::SocketAddr, 
 
 use axum::{
     Form, Router,
-    http::StatusCode,
-    response::{Html, Redirect},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{Html, IntoResponse, Redirect},
     routing::{get, post},
     serve::ListenerExt,
 };
@@ -22,9 +22,12 @@ use socketioxide_session::{
 use tokio::net::TcpListener;
 use tower_sessions::SessionManagerLayer;
 
-use crate::users::{Credentials, Users};
+use crate::{
+    stop,
+    users::{Credentials, Users},
+};
 
-/// What the sessions hold for sockets.
+/// Data of a session, for sockets.
 pub type Login = AxumLogin<i64>;
 
 /// The pages and the server of Socket.IO, and what a shutdown needs.
@@ -73,6 +76,7 @@ where
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(page))
+        .route("/style.css", get(style))
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/password", post(new_password))
@@ -91,7 +95,7 @@ pub async fn serve(app: App) -> Result<(), Box<dyn Error>> {
         io,
     } = app;
     let stopped = async move {
-        let _ = tokio::signal::ctrl_c().await;
+        stop::requested().await;
         // Touches and deletions that are owed are made now.
         sessions.shutdown(Duration::from_secs(2)).await;
         io.close().await;
@@ -99,14 +103,14 @@ pub async fn serve(app: App) -> Result<(), Box<dyn Error>> {
     let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
     tokio::select! {
         served = served.into_future() => served?,
-        () = some_time_after_ctrl_c() => tracing::warn!("some clients were cut off"),
+        () = some_time_after_the_stop() => tracing::warn!("some clients were cut off"),
     }
     Ok(())
 }
 
 /// A client that still polls may take half a minute to go.
-async fn some_time_after_ctrl_c() {
-    let _ = tokio::signal::ctrl_c().await;
+async fn some_time_after_the_stop() {
+    stop::requested().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
@@ -142,6 +146,11 @@ async fn page(auth: Auth) -> Html<&'static str> {
         Some(_) => include_str!("chat.html"),
         None => include_str!("login.html"),
     })
+}
+
+async fn style() -> impl IntoResponse {
+    let style = include_str!("../../shared/style.css");
+    ([(CONTENT_TYPE, "text/css")], style)
 }
 
 async fn login(mut auth: Auth, Form(form): Form<Credentials>) -> Result<Redirect, StatusCode> {

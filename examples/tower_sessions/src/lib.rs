@@ -5,6 +5,8 @@
 //! - `users`: the table of users
 
 mod chat;
+#[path = "../../shared/stop.rs"]
+mod stop;
 pub mod stores;
 mod users;
 

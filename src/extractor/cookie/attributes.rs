@@ -14,7 +14,7 @@ pub(crate) struct CookieAttributes {
     pub(crate) partitioned: bool,
     pub(crate) max_age: Option<Duration>,
     pub(crate) scope: Scope,
-    /// Where earlier versions of the application issued the cookie.
+    /// Scopes of the cookie in earlier versions of the application.
     pub(crate) former: Vec<Scope>,
 }
 
@@ -288,7 +288,7 @@ mod tests {
             "{removal:?}"
         );
         assert_eq!(cookie.removal_headers().len(), 1);
-        // What was issued is what is read.
+        // The issued value is the one that is read.
         let handshake = HandshakeBuilder::socket("/").session_cookie(&cookie, &id);
         handshake.with(|handshake| {
             use crate::extractor::SessionIdExtractor as _;

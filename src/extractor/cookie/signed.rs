@@ -36,7 +36,7 @@ const PURPOSE: &str = "signed cookie";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// How it is read:
+/// Rules for reading it:
 ///
 /// 1. The origin is checked first, see [`OriginPolicy`](crate::extractor::OriginPolicy).
 /// 2. All `Cookie` fields are searched for the exact name, up to 64 KiB of them. More, or more than

@@ -53,7 +53,7 @@ const RESERVED: [&str; 6] = ["EIO", "b64", "j", "sid", "t", "transport"];
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// How it is read:
+/// Rules for reading it:
 ///
 /// 1. Only in Socket.IO handshakes. On an ordinary HTTP request it counts as absent, so a leaked
 ///    token issues no fresh ones and signs in no browser.

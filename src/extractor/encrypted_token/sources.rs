@@ -1,4 +1,4 @@
-//! Where a Socket.IO handshake can carry a token.
+//! The places in a Socket.IO handshake that can carry a token.
 
 use std::borrow::Cow;
 

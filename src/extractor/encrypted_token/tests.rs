@@ -125,7 +125,7 @@ fn the_auth_payload_comes_before_the_query() {
     let auth = json!({ "token": null });
     assert_eq!(read(&tokens, &query, Some(auth)), "the-session-id");
     assert_eq!(read(&tokens, &format!("{query}{query}"), None), "TooMany");
-    // What is absent does not count when it is doubled.
+    // An absent value does not count as a doubled one.
     let padded = format!("&token=&token=null{query}&token");
     assert_eq!(read(&tokens, &padded, None), "the-session-id");
     assert_eq!(read(&tokens, "&token=&token", None), "NoToken");

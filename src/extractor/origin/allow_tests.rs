@@ -1,4 +1,4 @@
-//! What may be allowed, and what the log advises.
+//! Origins that may be allowed, and the advice in the log.
 
 use http::Method;
 

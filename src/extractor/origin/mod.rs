@@ -1,4 +1,4 @@
-//! Which pages may use a credential that browsers send by themselves.
+//! The policy for pages that use a credential which browsers send by themselves.
 
 #[cfg(test)]
 mod allow_tests;
@@ -214,7 +214,7 @@ impl OriginPolicy {
         }
     }
 
-    /// How to accept a refused origin, for a log. The text holds no part of the request but an
+    /// Advice for the log on how to accept a refused origin. The text holds no part of the request but an
     /// origin that parsed.
     pub(crate) fn advice(handshake: &Handshake<'_>) -> Option<String> {
         match OriginField::of(handshake.headers()).ok()? {

@@ -1,4 +1,4 @@
-//! What axum-login keeps in a session.
+//! The data of axum-login in a session.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// `AuthManagerLayerBuilder::with_data_key`.
 pub(super) const DATA_KEY: &str = "axum-login.data";
 
-/// What [axum-login] keeps in a session: the user's id, and the authentication hash that the user had
+/// Data of [axum-login] in a session: the user's id, and the authentication hash that the user had
 /// at the login.
 ///
 /// The hash is usually the hash of the password, so it is neither in the `Debug` output nor

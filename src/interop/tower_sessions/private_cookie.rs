@@ -19,7 +19,7 @@ use crate::{
 
 const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
-/// Where the encryption key begins in a [`Key`]; the signing key is before it.
+/// Offset of the encryption key in a [`Key`]; the signing key is before it.
 const ENCRYPTION_KEY: usize = 32;
 
 /// Reads the encrypted cookie of tower-sessions (`SessionManagerLayer::with_private`), which is that

@@ -1,4 +1,4 @@
-//! What the clones and views of one `ReportingStore` share: the feed, and what was deleted of late.
+//! The state that the clones and views of one `ReportingStore` share: the feed, and recently deleted ids.
 //!
 //! # A deletion, from the request's begin to its end
 //!

@@ -99,7 +99,7 @@ fn an_admission_against_a_deletion_while_the_feed_is_broken() {
     assert!(runs > 50, "{runs} runs");
 }
 
-/// What is admitted is what the store had after the feed broke, however the two meet.
+/// An admitted session is as the store had it after the feed broke, however the two meet.
 #[test]
 fn an_admission_against_a_feed_that_breaks_or_skips_reports() {
     for changes in [

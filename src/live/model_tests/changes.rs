@@ -217,7 +217,7 @@ fn a_change_of_the_user_ends_the_sockets() {
     }
 }
 
-/// What a reader sees on this node is never older than what it saw before, also without reports.
+/// A reader on this node never sees an older value than before, also without reports.
 #[test]
 fn what_is_known_never_goes_back() {
     for reports in [true, false] {

@@ -76,7 +76,7 @@ impl Run {
         }
     }
 
-    /// What the middleware does.
+    /// Steps of the middleware.
     async fn admit(&self) {
         let admitted = self.live.admit(&self.id, self.socket.clone()).await;
         if let Ok(attachment) = &admitted {

@@ -44,7 +44,7 @@ fn an_admission_against_a_rotation() {
     }
 }
 
-/// How an end names the session that another task rotates.
+/// Name by which an end finds the session that another task rotates.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     ByHandle,

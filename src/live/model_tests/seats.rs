@@ -12,7 +12,7 @@ use super::{
 use crate::id::SessionId;
 
 impl Run {
-    /// What a server does for a socket: our middleware, another one, then the socket enters.
+    /// Steps of a server for a socket: our middleware, another one, then the socket enters.
     async fn connect(&self, id: &SessionId, socket: &Arc<SeatedSocket>) -> Option<Attachment<u32>> {
         assert!(self.live.succeed(SeatedSocket::the_seat).await);
         let attachment = self.live.admit(id, socket.clone()).await.ok()?;
@@ -23,7 +23,7 @@ impl Run {
     }
 }
 
-/// How the first socket of the seat goes.
+/// Way in which the first socket of the seat leaves.
 #[derive(Clone, Copy, Debug)]
 enum First {
     Plain,

@@ -104,7 +104,7 @@ impl Place {
         self.0.lock().by.is_none()
     }
 
-    /// What a server does when the client leaves.
+    /// Steps of a server when the client leaves.
     pub(crate) fn clear(&self) {
         *self.0.lock() = Occupied::default();
     }
@@ -151,7 +151,7 @@ impl SeatedSocket {
         }
     }
 
-    /// What a server does when all middlewares have admitted the socket.
+    /// Steps of a server when all middlewares have admitted the socket.
     pub(crate) fn enter(&self) {
         self.place.0.lock().by = Some(self.number);
         self.entered.store(true, Ordering::SeqCst);

@@ -54,6 +54,16 @@ impl<T> RedisStore<T> {
     ///
     /// With the feature `redis-tls` also `rediss://`, `rediss-sentinel://` and `rediss-cluster://`.
     ///
+    /// ```no_run
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// # type User = String;
+    /// use socketioxide_session::RedisStore;
+    ///
+    /// let store = RedisStore::<User>::connect("redis://user:password@redis.internal/1").await?;
+    /// # drop(store);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`builder`](Self::builder) and [`RedisStoreBuilder::connect`].

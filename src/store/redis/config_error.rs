@@ -1,4 +1,4 @@
-//! What is wrong with the configuration of a store, or keeps it from connecting.
+//! Errors in the configuration of a store, and those that keep it from connecting.
 
 use std::{error::Error, sync::Arc};
 

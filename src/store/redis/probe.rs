@@ -55,7 +55,7 @@ const RUN_LOOK_UP: &str = "
     local reply = redis.pcall('GETEX', KEYS[1])
     return {type(reply) == 'table' and reply.err or ''}";
 
-/// What is tried, on keys that do not exist.
+/// Commands to try, on keys that do not exist.
 enum Tried<'a> {
     Sessions {
         prefix: &'a str,

@@ -157,6 +157,22 @@ impl<T> RedisStore<T> {
     }
 
     /// Uses the clients of a pool of your own; see [`from_client`](Self::from_client).
+    ///
+    /// ```no_run
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// # type User = String;
+    /// use fred::prelude::{ClientLike as _, Config, Pool};
+    /// use fred::types::RespVersion;
+    /// use socketioxide_session::RedisStore;
+    ///
+    /// // Reports of changes need RESP3.
+    /// let config = Config { version: RespVersion::RESP3, ..Config::from_url("redis://127.0.0.1")? };
+    /// let pool = Pool::new(config, None, None, None, 2)?;
+    /// pool.init().await?;
+    /// let store = RedisStore::<User>::from_pool(&pool);
+    /// # drop(store);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn from_pool(pool: &Pool) -> Self {
         Self::of_clients(pool.clients().to_vec())

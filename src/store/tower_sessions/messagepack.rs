@@ -60,7 +60,7 @@ fn encoded_expiry(expires: OffsetDateTime) -> Option<Vec<u8>> {
 #[derive(Clone, Copy)]
 pub(crate) struct RecordBytes<'a> {
     bytes: &'a [u8],
-    /// Where the map of the data ends, and the time of expiry begins.
+    /// Offset at which the map of the data ends, and the time of expiry begins.
     data_end: usize,
 }
 

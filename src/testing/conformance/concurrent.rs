@@ -276,7 +276,7 @@ async fn drop_after<R>(polls: usize, call: impl Future<Output = R>) {
     }
 }
 
-/// What is there when a dropped call has no effect any more: two loads in a row agree.
+/// Record after the last effect of a dropped call: two loads in a row agree.
 async fn settled<S>(law: Law, store: &S, id: &SessionId) -> Option<S::Data>
 where
     S: SessionStore<Data: TestData>,

@@ -1,5 +1,6 @@
 // A headless Chromium with a new profile, in which the example page finds its Socket.IO client.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:http";
@@ -99,6 +100,15 @@ export async function signIn(page, name) {
   await page.fill("#signed-out input", name);
   await page.click("#signed-out button");
   await inState(page, "connected", `Connected as ${name}.`);
+}
+
+/** The page has its style: the background of the color scheme. */
+export async function assertStyled(page) {
+  const [color, dark] = await page.evaluate(() => [
+    getComputedStyle(document.body).backgroundColor,
+    matchMedia("(prefers-color-scheme: dark)").matches,
+  ]);
+  assert.equal(color, dark ? "rgb(21, 22, 26)" : "rgb(245, 245, 247)");
 }
 
 /** A screenshot for review, below `target/`. */

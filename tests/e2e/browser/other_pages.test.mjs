@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../redis.mjs";
 import { Server, TARGET, soon } from "../support.mjs";
-import { inState, launch, picture, profile, tab } from "./browser.mjs";
+import { assertStyled, inState, launch, picture, profile, tab } from "./browser.mjs";
 
 const PHONE = { viewport: { width: 360, height: 640 }, colorScheme: "dark" };
 
@@ -30,6 +30,11 @@ test("the page of the Express app", async () => {
     env: { ...env, PORT, SOCKETS_PORT, REDIS_PORT, SOCKET_SERVER: `${TARGET}/debug/examples/express` },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const exited = once(app, "exit");
+  const ended = exited.then(([code]) => {
+    throw new Error(`start.mjs ended with ${code}: is \`npm ci\` done in examples/express?`);
+  });
+  ended.catch(() => {});
   try {
     let log = "";
     const started = new Promise((resolve) => {
@@ -38,10 +43,11 @@ test("the page of the Express app", async () => {
         if (/open http/.test(log) && /listening on/.test(log)) resolve();
       });
     });
-    await soon(started, "both servers");
+    await Promise.race([soon(started, "both servers"), ended]);
     const context = await profile(browser, PHONE);
     const [one, two] = [await tab(context, `http://localhost:${PORT}`), await tab(context, `http://localhost:${PORT}`)];
     await inState(one, "signed-out", "You are signed out.");
+    await assertStyled(one);
     await picture(one, "express-phone-1-signed-out");
     await one.fill("#signed-out input", "Ann");
     await one.click("text=Sign in (Express)");
@@ -58,7 +64,6 @@ test("the page of the Express app", async () => {
     assert.deepEqual([...one.errors, ...two.errors], []);
     await context.close();
   } finally {
-    const exited = once(app, "exit");
     app.kill("SIGINT");
     await soon(exited, "the end of the example");
   }
@@ -71,6 +76,7 @@ test("the page of the chat with tower-sessions", async () => {
   try {
     const context = await profile(browser, PHONE);
     const [one, two] = [await tab(context, server.url), await tab(context, server.url)];
+    await assertStyled(one);
     await one.fill("[name=name]", "ann");
     await one.fill("[name=password]", "wrong");
     await one.click("text=\"Log in\"");
@@ -84,6 +90,7 @@ test("the page of the chat with tower-sessions", async () => {
     await two.fill("[name=text]", "hello");
     await two.click("text=Say");
     await one.locator("#said", { hasText: "ann: hello" }).waitFor();
+    await assertStyled(one);
     await picture(one, "chat-phone-2-connected");
     assert.equal(await one.evaluate(isTooWide), false, "it scrolls sideways");
 

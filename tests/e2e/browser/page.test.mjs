@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { EXAMPLES, Server } from "../support.mjs";
-import { inState, launch, picture, profile, signIn, tab } from "./browser.mjs";
+import { assertStyled, inState, launch, picture, profile, signIn, tab } from "./browser.mjs";
 
 const PHONE = { viewport: { width: 360, height: 640 }, colorScheme: "dark" };
 
@@ -26,6 +26,7 @@ for (const example of EXAMPLES) {
         const context = await profile(browser, options);
         const one = await tab(context, server.url);
         await inState(one, "signed-out", "You are signed out.");
+        await assertStyled(one);
         await picture(one, `${example}-${kind}-1-signed-out`);
         await signIn(one, "Ann");
         await one.click("#visit");

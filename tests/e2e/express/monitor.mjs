@@ -1,4 +1,4 @@
-// What a Redis server executes, in its order.
+// The commands that a Redis server executes, in their order.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

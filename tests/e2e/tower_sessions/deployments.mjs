@@ -31,10 +31,10 @@ export class Deployment {
     return deployment;
   }
 
-  /** Stops the process that sockets connect to, as Ctrl-C does, and starts another one in its place. */
+  /** Stops the process that sockets connect to, as Docker does, and starts another one in its place. */
   async restart() {
     const old = this.chat;
-    assert.equal(await old.interrupt(), 0);
+    assert.equal(await old.interrupt("SIGTERM"), 0);
     this.chat = await this.run({ PORT: new URL(old.url).port });
     this.chat.sockets = old.sockets;
     if (this.web === old) this.web = this.chat;

@@ -1,4 +1,4 @@
-// What tower-sessions does to a session, with a real client; see app.rs for the routes. Built by tests/run.sh.
+// Operations of tower-sessions on a session, with a real client; see app.rs for the routes. Built by tests/run.sh.
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";

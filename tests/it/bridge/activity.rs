@@ -1,4 +1,4 @@
-//! What keeps a session alive, and for how long.
+//! The uses that keep a session alive, and its lifetime.
 
 use std::{
     sync::Arc,

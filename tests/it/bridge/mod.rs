@@ -1,4 +1,4 @@
-//! What ties extractor, store and live sessions together.
+//! The bridge, which ties extractor, store and live sessions together.
 
 mod activity;
 mod operation;

@@ -1,8 +1,9 @@
-//! What operators rely on: spans, the end of the process, and a store that is away.
+//! Operation: spans, log levels, the end of the process, and a store that is away.
 
 use std::time::Duration;
 
 use socketioxide_session::{
+    SessionStore as _,
     store::StoreErrorKind,
     testing::{Call, Fault, HandshakeBuilder},
 };
@@ -37,7 +38,7 @@ async fn an_admission_has_a_span_with_namespace_and_fingerprint() {
     for namespace in ["/", "/admin"] {
         assert!(text.contains(&line(namespace)), "{text}");
     }
-    // What is logged meanwhile is within the span, and its fields are those of the guide.
+    // The lines in between are within the span, and their fields are those of the guide.
     let rejection = text
         .lines()
         .find(|line| line.contains("session rejected"))
@@ -155,6 +156,50 @@ async fn a_whole_visit_leaves_no_secret_in_the_log() {
     }
 }
 
+#[tokio::test]
+async fn rejected_clients_do_not_fill_the_log() {
+    let log = OwnLog::begin();
+    let _info = with_spans(&log, "socketioxide_session=info");
+    let server = Server::start().await;
+    let gone = server.login("Ann").await;
+    gone.end().await.unwrap();
+    let gone = server.pair(&gone);
+    for _ in 0..5 {
+        for (headers, code) in [
+            (vec![], "NO_COOKIE"),
+            (vec![("cookie", "sid=forged")], "NO_SESSION"),
+            (vec![("cookie", &*gone)], "NO_SESSION"),
+            (vec![("origin", "https://evil.example")], "FORBIDDEN"),
+        ] {
+            let mut client = server.client(&headers).await;
+            let refused = client.refused("/", "").await;
+            assert_eq!(refused, format!(r#"44{{"message":"{code}"}}"#));
+            server.http().await.get("/me", &headers).await;
+        }
+    }
+    // How to allow the origin, once.
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    for part in [
+        "WARN",
+        "code=\"FORBIDDEN\"",
+        "allow_origin(\"https://evil.example\")",
+    ] {
+        assert!(lines[0].contains(part), "{part} in {text}");
+    }
+    // Failures of the store are logged each time.
+    server
+        .faults
+        .on(Call::Load, Fault::Error(StoreErrorKind::Unavailable));
+    let ann = server.pair(&Server::start().await.login("Ann").await);
+    for n in 1..=2 {
+        let mut client = server.client(&[("cookie", &ann)]).await;
+        client.refused("/", "").await;
+        assert_eq!(log.count("STORE_ERROR"), n, "{}", log.text());
+    }
+}
+
 // --- Shutdown -----------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -180,12 +225,22 @@ async fn a_shutdown_writes_what_is_owed_and_the_clients_come_back_elsewhere() {
     assert!(bob.end().await.is_err());
     assert_eq!(server.sessions.pending_deletions(), 1);
     server.faults.clear();
-    // A use whose touch is owed.
+    // A use whose touch is owed, on a store that takes its time.
+    server
+        .faults
+        .on(Call::Touch, Fault::Delay(Duration::from_millis(300)));
     let mut tab = server.connected(&ann).await;
     let within = Duration::from_secs(5);
     assert_eq!(server.sessions.shutdown(within).await, 0);
     assert_eq!(server.sessions.pending_deletions(), 0);
     assert_eq!(server.faults.calls(Call::Touch), 1);
+    let stored = server.store.load(ann.id()).await.unwrap().unwrap();
+    assert!(
+        stored.ttl.unwrap() > Duration::from_mins(59),
+        "{:?}",
+        stored.ttl
+    );
+    server.faults.clear();
     let mut late = server.client(&[("cookie", &server.pair(&ann))]).await;
     assert_eq!(
         late.refused("/", "").await,
@@ -195,6 +250,21 @@ async fn a_shutdown_writes_what_is_owed_and_the_clients_come_back_elsewhere() {
     assert!(tab.ask("/", "whoami").await.contains("Ann"));
     server.io.close().await;
     soon("the transport is closed", tab.closed()).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_admits_no_client_whose_session_is_being_loaded() {
+    let server = Server::start().await;
+    let ann = server.pair(&server.login("Ann").await);
+    let mut tab = server.client(&[("cookie", &ann)]).await;
+    server
+        .faults
+        .on(Call::Load, Fault::Delay(Duration::from_millis(300)));
+    tab.send("40").await;
+    until("it is loaded", || server.faults.calls(Call::Load) == 1).await;
+    server.sessions.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(tab.frame().await, r#"44{"message":"STORE_ERROR"}"#);
+    assert_eq!(server.sessions.live_sockets(), 0);
 }
 
 #[tokio::test]

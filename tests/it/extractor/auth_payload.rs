@@ -1,4 +1,4 @@
-//! What a client can send as its `auth` payload, with both parsers.
+//! `auth` payloads that a client can send, with both parsers.
 
 use crate::support::{
     check::Brings,

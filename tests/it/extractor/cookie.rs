@@ -1,4 +1,4 @@
-//! What a client can send as a cookie.
+//! Cookies that a client can send.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cookie::Key;
@@ -220,7 +220,7 @@ async fn a_quoted_value_is_let_in_everywhere() {
     let upgraded = Client::upgrade(server.address, &polling.sid, &[("cookie", &quoted)]).await;
     assert!(upgraded.is_some(), "the same session, quoted");
     drop(upgraded);
-    // What quotes don't do: more than one pair, one side only, or around the name.
+    // Quotes that don't count: more than one pair, one side only, or around the name.
     for header in [
         format!("sid=\"\"{value}\"\""),
         format!("sid=\"{value}"),
@@ -342,7 +342,7 @@ async fn an_authentic_value_that_is_no_session_id() {
         .await;
 }
 
-/// What the `cookie` crate signs.
+/// Values that the `cookie` crate signs.
 fn signed(key: &Key, value: &str) -> String {
     let mut jar = cookie::CookieJar::new();
     jar.signed_mut(key)

@@ -1,4 +1,4 @@
-//! What a client can send as a credential.
+//! Credentials that a client can send.
 
 mod auth_payload;
 mod cookie;

@@ -1,4 +1,4 @@
-//! Where a client may come from.
+//! The origins of clients.
 
 use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{MaybeSession, extractor::OriginPolicy};
@@ -119,7 +119,7 @@ async fn polls(server: &Server, fields: &[(&str, &str)]) -> String {
 
 const FORBIDDEN: &str = r#"44{"message":"FORBIDDEN"}"#;
 
-/// What native WebSocket clients send as their `Origin`: the URL that they connect to.
+/// Native WebSocket clients send the URL that they connect to as their `Origin`.
 #[tokio::test]
 async fn native_clients_are_let_in_behind_a_proxy_that_ends_tls() {
     let server = server().await;

@@ -1,4 +1,4 @@
-//! What a client can send as a token. (What is inside of one is tested beside its code.)
+//! Tokens that a client can send. (Their content is tested beside its code.)
 
 use socketioxide_session::{EncryptedToken, SessionIdExtractor as _, extractor::TokenOptions};
 

@@ -4,3 +4,4 @@ mod between;
 mod mounting;
 mod refresh_cookie;
 mod requests;
+mod sign_in;

@@ -1,4 +1,4 @@
-//! Where the layer may stand: around a router, in a nested one, around Socket.IO's own service, on
+//! The places of the layer: around a router, in a nested one, around Socket.IO's own service, on
 //! another path, and on HTTP/2.
 
 use std::{convert::Infallible, future::ready, net::SocketAddr};

@@ -15,7 +15,7 @@ use axum::{
 };
 use socketioxide_session::{
     Keyring, MemoryStore, SecretKey, Session, SessionBridge, SessionId, SessionIdExtractor as _,
-    SignedCookie, http::RefreshCookieError, testing::cookie_header,
+    SignedCookie, bridge::SessionBridgeBuilder, http::RefreshCookieError, testing::cookie_header,
 };
 use tower::ServiceExt as _;
 
@@ -39,18 +39,23 @@ struct App {
 
 impl App {
     fn new() -> Self {
+        Self::with(HOUR, |bridge| bridge.touch_on_activity(INTERVAL))
+    }
+
+    /// With this `max_age` of the cookie.
+    fn with(
+        max_age: Duration,
+        set: impl FnOnce(SessionBridgeBuilder<String>) -> SessionBridgeBuilder<String>,
+    ) -> Self {
         let keys = Keyring::new(SecretKey::generate().unwrap());
         let other = SignedCookie::new("other", &keys).unwrap();
         let cookie = SignedCookie::new("stay", &keys)
             .unwrap()
-            .max_age(HOUR)
+            .max_age(max_age)
             .unwrap();
         let extractor = other.clone().or(cookie.clone());
-        let sessions = SessionBridge::builder(extractor, MemoryStore::<String>::new())
-            .ttl(HOUR)
-            .touch_on_activity(INTERVAL)
-            .build()
-            .unwrap();
+        let builder = SessionBridge::builder(extractor, MemoryStore::<String>::new()).ttl(HOUR);
+        let sessions = set(builder).build().unwrap();
         let layer = sessions.layer().refresh_cookie(cookie.clone()).unwrap();
         let router = pages(cookie.clone()).layer(layer);
         Self {
@@ -148,6 +153,19 @@ async fn a_used_cookie_is_sent_again_once_per_interval() {
         app.set_by("/not-found", &app.cookie, ann.id()).await,
         [&*expected]
     );
+}
+
+/// Where no interval was set, a cookie that lives shorter than the default one is sent again in time.
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_lives_shorter_than_the_interval_is_sent_again_before_it_expires() {
+    let max_age = Duration::from_mins(1);
+    let app = App::with(max_age, |bridge| bridge);
+    let ann = app.ann().await;
+    for _ in 0..5 {
+        assert_eq!(app.set_by("/me", &app.cookie, ann.id()).await.len(), 1);
+        assert!(app.set_by("/me", &app.cookie, ann.id()).await.is_empty());
+        tokio::time::sleep(max_age / 2).await;
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What can happen between an admission and the first event, and while a socket leaves.
+//! Events between an admission and the first event, and while a socket leaves.
 
 use std::{
     sync::{
@@ -156,7 +156,7 @@ async fn while_a_disconnect_handler_runs_no_event_acts_and_no_broadcast_arrives(
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_refused_at_once_and_closed_when_it_can_be() {
-    // How often the handlers ran: with the session, and without.
+    // Number of runs of the handlers: with the session, and without.
     let runs: [Arc<AtomicUsize>; 2] = Default::default();
     let counted = runs.clone();
     let setup = Setup::new().namespace(move |io, sessions| {

@@ -18,7 +18,7 @@ use crate::support::{
     soon, until,
 };
 
-/// What a disconnect handler does.
+/// Behavior of a disconnect handler.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Handler {
     PanicsAtOnce,

@@ -16,7 +16,7 @@ const TASKS: u64 = 12;
 const STEPS: usize = 400;
 const SLOTS: usize = 8;
 
-/// What must be so of one session.
+/// Expected state of one session.
 struct Model {
     session: Session<User>,
     acknowledged: u32,
@@ -114,7 +114,7 @@ async fn update(slot: &Mutex<Model>, session: &Session<User>) {
     match session.update(|user| user.visits += 1).await {
         Ok(_) => {
             let mut model = slot.lock();
-            // What was saved before a rotation came along with it.
+            // Data that was saved before a rotation came along with it.
             model.acknowledged += 1;
         }
         Err(UpdateError::Gone) => {}

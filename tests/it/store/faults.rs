@@ -32,7 +32,7 @@ async fn server() -> Server {
         .await
 }
 
-/// What each fault must become.
+/// Expected outcome of each fault.
 const FAULTS: [(Fault, StoreErrorKind); 4] = [
     (
         Fault::Error(StoreErrorKind::Unavailable),
@@ -58,7 +58,7 @@ async fn a_load_that_fails_is_a_store_error_for_every_client() {
         server
             .refuses(&format!("{fault:?}"), &brings, "STORE_ERROR")
             .await;
-        // Who brings nothing is not even asked about.
+        // For clients without a credential the store is not called.
         server
             .refuses_unasked("nothing", &Brings::nothing(), "NO_COOKIE")
             .await;

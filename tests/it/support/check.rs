@@ -1,8 +1,8 @@
-//! What every accepted and every refused handshake must look like.
+//! Checks of every accepted and every refused handshake.
 
 use super::{polling::Http, server::Server, socket::Client};
 
-/// What a client brings.
+/// Credentials and header fields of a client.
 #[derive(Default, Clone)]
 pub(crate) struct Brings {
     pub(crate) fields: Vec<(String, Vec<u8>)>,

@@ -1,4 +1,4 @@
-//! What the process logs, so that tests can look for what must not be there.
+//! The log of the process, in which tests look for secrets.
 
 use std::{
     io::Write,

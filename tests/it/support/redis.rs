@@ -25,7 +25,7 @@ fn server() -> Command {
 }
 
 const SOCKET: &str = "redis.sock";
-/// Where a server with TLS has the certificate of its authority.
+/// File with the certificate of the authority of a server with TLS.
 const AUTHORITY: &str = "authority.pem";
 
 /// One server on a free port, and on a unix socket.
@@ -446,7 +446,7 @@ pub(crate) async fn answers_again(store: &RedisStore<User>, id: &SessionId) {
     answered.await.expect("it answers again");
 }
 
-/// What every deployment does: stores, saves, touches, renames, reports, deletes.
+/// Every deployment stores, saves, touches, renames, reports and deletes.
 pub(crate) async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
     let mut feed = feed(store).await;
     let old = created(store).await;

@@ -50,9 +50,9 @@ pub(crate) struct Server {
     pub(crate) faults: Faults,
     pub(crate) cookie: SignedCookie,
     pub(crate) token: EncryptedToken,
-    /// How often a connect handler ran.
+    /// Number of runs of a connect handler.
     pub(crate) connects: Arc<AtomicUsize>,
-    /// How often a disconnect handler ran.
+    /// Number of runs of a disconnect handler.
     pub(crate) disconnects: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }

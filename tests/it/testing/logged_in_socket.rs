@@ -1,4 +1,4 @@
-//! How an application tests its own handlers as a logged-in user: a real server, a session that was
+//! Tests of an application's own handlers as a logged-in user: a real server, a session that was
 //! made by the test, and a client that brings its token.
 
 use axum::Router;

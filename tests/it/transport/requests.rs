@@ -1,4 +1,4 @@
-//! What the layer does for Socket.IO's transports: which requests act for a `sid`, and which clients
+//! The layer and Socket.IO's transports: the requests that act for a `sid`, and the clients that
 //! get a transport at all.
 
 use std::time::Duration;
@@ -489,7 +489,7 @@ async fn rejecting() -> Server {
         .await
 }
 
-/// What a polling and a WebSocket client get that want a transport.
+/// Answers to a polling and a WebSocket client that open a transport.
 async fn wants(server: &Server, query: &str, fields: &Fields<'_>) -> [Answer; 2] {
     let polling = format!("/socket.io/?EIO=4&transport=polling{query}");
     let websocket = format!("/socket.io/?EIO=4&transport=websocket{query}");

@@ -1,4 +1,4 @@
-//! What every session holds: about 260 bytes of JSON.
+//! The data of every session: about 260 bytes of JSON.
 
 use serde::{Deserialize, Serialize};
 

@@ -188,7 +188,7 @@ impl<S: SessionStore> SessionStore for ReportingStore<S> {
     }
 }
 
-/// What has expired was no session before, so nothing is reported.
+/// An expired record was no session before, so nothing is reported.
 #[async_trait]
 impl<S: ExpiredDeletion> ExpiredDeletion for ReportingStore<S> {
     async fn delete_expired(&self) -> Result<()> {

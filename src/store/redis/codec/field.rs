@@ -1,4 +1,4 @@
-//! Where in a record a type stands.
+//! The place of a type in a record.
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! How sessions are written in Redis: this crate's own JSON, and the records of other programs.
+//! Formats of sessions in Redis: this crate's own JSON, and the records of other programs.
 
 mod error;
 mod express;
@@ -76,7 +76,7 @@ pub(crate) trait Codec<T>: Send + Sync {
 pub(crate) enum Touch {
     /// The given ttl.
     Given,
-    /// What this script makes of the record. Its key is the session's; its arguments are `ttl`, the
+    /// Script that extends the life of the record. Its key is the session's; its arguments are `ttl`, the
     /// longest ttl that Redis takes, and how much may be missing, in milliseconds. It returns the life
     /// that is left, as `PTTL` does.
     Script {

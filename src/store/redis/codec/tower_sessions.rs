@@ -47,7 +47,7 @@ use crate::{
 ///     interop::tower_sessions::{PlainCookie, TowerSessionsRecords},
 /// };
 ///
-/// // What the application inserts: `session.insert("user", user)`.
+/// // The application inserts it: `session.insert("user", user)`.
 /// #[derive(Clone, Serialize, Deserialize)]
 /// struct User {
 ///     name: String,
@@ -79,6 +79,23 @@ pub struct TowerSessionsRecords {
 
 impl TowerSessionsRecords {
     /// Records whose whole data is one `T`, which must be an object.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socketioxide_session::{RedisStore, interop::tower_sessions::TowerSessionsRecords};
+    ///
+    /// /// All keys that the application inserts.
+    /// #[derive(Clone, Serialize, Deserialize)]
+    /// struct Data {
+    ///     user: Option<String>,
+    ///     #[serde(default)]
+    ///     visits: u32,
+    /// }
+    ///
+    /// let records = TowerSessionsRecords::whole_data();
+    /// let builder = RedisStore::<Data>::builder("redis://127.0.0.1").unwrap().records(records);
+    /// # drop(builder);
+    /// ```
     #[must_use]
     pub fn whole_data() -> Self {
         Self::default()

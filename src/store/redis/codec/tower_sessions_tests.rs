@@ -45,7 +45,7 @@ fn an_update_keeps_what_the_type_does_not_know() {
     assert_eq!(codec.decode(&updated).unwrap(), Some(user));
 }
 
-/// What another part of the program keeps beside the user.
+/// Data of another part of the program, beside the user.
 fn any_data() -> impl Strategy<Value = HashMap<String, Value>> {
     let value = prop_oneof![
         Just(Value::Null),

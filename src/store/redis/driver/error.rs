@@ -25,7 +25,7 @@ const DENIED: [&str; 8] = [
 const CANT_ACCESS: &str = "can't access at least one of the keys";
 /// In the texts of a refusal because of keys, by all servers. Those because of a command contain `run`.
 const ACCESS: &str = " access ";
-/// What follows this in a reply are the arguments of the command: ids, data, or a password.
+/// Text in a reply that the arguments of the command follow: ids, data, or a password.
 const ARGUMENTS: &str = ", with args beginning with";
 
 /// A failed command.

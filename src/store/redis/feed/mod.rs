@@ -147,7 +147,7 @@ impl Follower {
                     self.track().await;
                 }
             }
-            // What was read from a server that has joined since is not tracked there.
+            // Reads from a server that has joined since are not tracked there.
             Ok(_)
                 if !masters
                     .iter()

@@ -101,7 +101,7 @@ fn feed(servers: &[&Arc<Server>]) -> Changes {
     changes(&servers, &"session:".into(), Duration::from_secs(1)).unwrap()
 }
 
-/// What the feed reports within some time.
+/// Next report of the feed within some time.
 async fn within(feed: &mut Changes, seconds: u64) -> Vec<Change> {
     let mut reported = Vec::new();
     let all = async {

@@ -68,9 +68,9 @@ pub(in crate::store::redis) async fn rename(
 
 /// A copy of the session that is under the new id.
 struct Copied {
-    /// What is stored under the old id.
+    /// Record under the old id.
     stored: Bytes,
-    /// What is stored under the new one.
+    /// Record under the new one.
     copy: Bytes,
     ttl: Option<Duration>,
 }

@@ -10,7 +10,7 @@ use super::{
     *,
 };
 
-/// What happens at each deletion of the old key.
+/// Event at each deletion of the old key.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     /// Another program writes before.

@@ -1,4 +1,4 @@
-//! What this node knows to be in the index, so that a load writes to the index seldom.
+//! The sessions that this node has seen in the index, so that a load rarely writes to it.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ const CROWD: usize = 256;
 /// Maximum number of entries of each map. Beyond it some are forgotten, which costs writes.
 const MAX_KNOWN: usize = 256 * 1024;
 
-/// What is known to be in the index.
+/// Sessions that are known to be in the index.
 ///
 /// The keys are hashes with a random seed. Two sessions with the same one would delay a recheck.
 #[derive(Default)]

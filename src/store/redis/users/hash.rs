@@ -92,7 +92,7 @@ pub(super) struct UserHash<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-/// What [`UserHash::put`] writes.
+/// Content of a write by [`UserHash::put`].
 #[derive(Default)]
 pub(super) struct Put<'a> {
     /// The remaining life of the session; `None`: no end.

@@ -14,7 +14,7 @@ struct Golden {
     redis: Vec<Written>,
 }
 
-/// What the real Redis store wrote.
+/// Record of the real Redis store.
 #[derive(Deserialize)]
 struct Written {
     name: String,

@@ -108,7 +108,7 @@ async fn a_session_that_is_ended_while_it_is_created_does_not_stay() {
 }
 
 /// From whichever of the inputs a lifetime of zero comes, no session is created, and no credential is issued
-/// for one that nobody can use.
+/// for one that no client can use.
 #[tokio::test]
 async fn without_a_lifetime_no_session_is_created() {
     let memory = MemoryStore::<u64>::new();

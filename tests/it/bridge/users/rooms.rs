@@ -127,7 +127,7 @@ async fn sockets_join_the_room_when_their_session_gains_a_user() {
     assert!(!ann.has_ended());
 }
 
-/// Who changes the user of a session.
+/// Program that changes the user of a session.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum By {
     AnUpdate,

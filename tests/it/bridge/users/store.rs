@@ -19,7 +19,7 @@ pub(super) struct OddStore {
     pub(super) memory: MemoryStore<String>,
     /// The deletions of these fail.
     pub(super) undeletable: Arc<Mutex<HashSet<SessionId>>>,
-    /// What happens right after each of the next listings of a user, before its caller gets it.
+    /// Actions right after each of the next listings of a user, before its caller gets it.
     pub(super) after_listings: Arc<Mutex<Vec<AfterListing>>>,
     pub(super) listings: Arc<Mutex<usize>>,
 }

@@ -58,7 +58,7 @@ impl AuthnBackend for Users {
     }
 }
 
-/// Where a request stands that waits in its handler.
+/// Position of a request that waits in its handler.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gate {
     pub(super) reached: Arc<Notify>,

@@ -27,7 +27,7 @@ fn extract(cookie: &impl SessionIdExtractor, header: &str) -> Result<SessionId, 
     handshake.with(|handshake| cookie.extract(handshake))
 }
 
-/// What a browser sends back.
+/// Cookie that a browser sends back.
 fn pair(set_cookie: &Value) -> &str {
     set_cookie.as_str().unwrap().split(';').next().unwrap()
 }
@@ -59,7 +59,7 @@ fn every_cookie_of_the_real_layer_is_read() {
         assert_eq!(extract(&plain, set_cookie("plaintext")).unwrap(), id);
         assert_eq!(extract(&signed, set_cookie("signed")).unwrap(), id);
         assert_eq!(extract(&private, set_cookie("private")).unwrap(), id);
-        // What the real layer knows the user by, and what it does not.
+        // The cookie by which the real layer recognizes the user, and others.
         for (kind, user) in [
             ("plaintext", "ann"),
             ("signed", "ann"),

@@ -1,4 +1,4 @@
-//! What is reported of the requests of an application with axum-login.
+//! Reports about the requests of an application with axum-login.
 
 use std::slice;
 

@@ -1,4 +1,4 @@
-//! What `ReportingStore` does around the calls of any store.
+//! The work of `ReportingStore` around the calls of any store.
 
 use std::{
     slice,

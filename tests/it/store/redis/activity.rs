@@ -36,7 +36,7 @@ fn express() -> ExpressRecords {
     ExpressRecords::new().ttl(HOUR).field("user").unwrap()
 }
 
-/// How often Redis ran this command, those in scripts included.
+/// Number of times that Redis ran this command, those in scripts included.
 fn runs(redis: &Redis, command: &str) -> u64 {
     let stats = redis.cli(&["INFO", "commandstats"]);
     let start = format!("cmdstat_{command}:calls=");
@@ -175,6 +175,9 @@ async fn near_its_absolute_end_a_session_is_touched_once_more() {
         }
     })
     .await;
+    assert!(session.latest().expires_at() <= Some(latest + Duration::from_secs(1)));
+    let left: u64 = redis.cli(&["TTL", &key(session.id())]).parse().unwrap();
+    assert!(left <= HOUR.as_secs() / 2, "{left}");
     for _ in 0..50 {
         tab.ask("/", "whoami").await;
     }

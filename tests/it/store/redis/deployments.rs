@@ -168,7 +168,7 @@ async fn numbers_and_text_of_other_programs_are_kept_to_the_last_digit() {
     }
 }
 
-/// What connect-redis 9 stores of an Express session.
+/// Record of an Express session by connect-redis 9.
 const EXPRESS: &str = r#"{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"user":"ann","userId":42}"#;
 
 #[derive(Serialize, Deserialize)]
@@ -340,7 +340,7 @@ async fn a_cluster_is_resharded() {
     until_reported(&mut feed, &Change::Session(moved)).await;
 }
 
-/// What is said to all nodes must not wait for the one that hangs.
+/// A command for all nodes must not wait for the one that hangs.
 #[tokio::test]
 async fn one_master_hangs_and_the_others_answer() {
     let cluster = Cluster::start().await;

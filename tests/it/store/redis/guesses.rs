@@ -203,7 +203,7 @@ async fn a_sign_out_of_a_guess_leaves_nothing() {
         sessions.end(&SessionId::generate().unwrap()).await.unwrap();
     }
     assert!(tracked(&server) <= LIVE_AND_MARK);
-    // That of a session is watched, because a request of tower-sessions may save it again.
+    // The id of a session is watched, because a request of tower-sessions may save it again.
     soon("the end", sessions.end(&live)).await.unwrap();
     let (key, value) = (live.expose(), "saved late");
     server.cli(&["SET", key, value]);

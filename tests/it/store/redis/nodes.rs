@@ -67,7 +67,7 @@ const SESSIONS: usize = 12;
 const TASKS: u64 = 8;
 const STEPS: usize = 120;
 
-/// What must be so of one session.
+/// Expected state of one session.
 struct Model {
     session: Session<User>,
     acknowledged: u32,
@@ -120,7 +120,7 @@ async fn while_redis_breaks_again_and_again_nothing_is_lost_and_no_ended_session
     }
 }
 
-/// What is stored is what was acknowledged, and the sockets are of sessions that are there.
+/// The store has the acknowledged state, and the sockets are of sessions that are there.
 async fn agree(world: &World, redis: &Redis) {
     for model in &world.models {
         let (session, acknowledged, unknown, over) = {

@@ -132,7 +132,7 @@ async fn connects(rules: &[&str], prefix: &str) -> [Result<(), RedisConfigError>
     let builder = || RedisStore::<User>::builder(&url).unwrap().prefix(prefix);
     let plain = builder().unwrap().connect().await;
     let indexed = builder().unwrap().user_id(|_| None).connect().await;
-    // What it tries leaves nothing.
+    // The attempts leave nothing.
     assert_eq!(server.cli(&["DBSIZE"]), "0");
     [plain.map(drop), indexed.map(drop)]
 }

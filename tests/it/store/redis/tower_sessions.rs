@@ -75,7 +75,7 @@ fn escaped_for_lua(bytes: &[u8]) -> String {
     })
 }
 
-/// What tower-sessions reads.
+/// Record that tower-sessions reads.
 fn read(server: &Redis, id: &SessionId) -> Record {
     let script = "local value = redis.call('GET', KEYS[1])
         return (value:gsub('.', function(byte) return string.format('%02x', byte:byte()) end))";

@@ -1,4 +1,4 @@
-//! What happens between the two writes of a call, to the index and to the session: readers, ends and faults.
+//! Readers, ends and faults between the two writes of a call, to the index and to the session.
 
 use std::{collections::HashSet, time::Duration};
 

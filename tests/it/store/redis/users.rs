@@ -371,7 +371,7 @@ async fn after_random_calls_the_index_agrees_with_a_model() {
     let server = Redis::start().await;
     let nodes = bridges(&server.url()).await;
     let model = user_model::after_random_calls(&nodes).await;
-    // What expires has the shortest lifetime of all by far.
+    // The expiring sessions have the shortest lifetime of all by far.
     let sessions = model.len();
     soon("they expire", async {
         while session_count(&server) > sessions {

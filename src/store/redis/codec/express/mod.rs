@@ -289,7 +289,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for ExpressRecords {
 
     fn update(&self, stored: &[u8], data: &T) -> Result<Vec<u8>, StoreError> {
         let stored = utf8(stored)?;
-        // What is no JSON is left as it is.
+        // Text that is no JSON is left as it is.
         self.read::<serde::de::IgnoredAny>(stored)?;
         let updated = self.updated(stored.trim_ascii(), data, SystemTime::now())?;
         Ok(updated.into_bytes())

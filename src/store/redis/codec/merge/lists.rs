@@ -1,4 +1,4 @@
-//! Which element of a list is which, so that what others keep inside elements stays with them.
+//! The alignment of the elements of two lists, so that other programs' fields stay with their elements.
 //!
 //! The elements of a list have no names. What the type read and what it writes are aligned by their
 //! first scalar where that tells them apart (a set, a map as a list of pairs, in any order), else by

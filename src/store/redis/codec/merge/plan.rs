@@ -19,7 +19,7 @@ pub(super) struct Plan<'a> {
     groups: Vec<Group<'a>>,
 }
 
-/// What choices have in common whose fate is probably the same: the name of the member, and the object
+/// Common part of choices whose fate is probably the same: the name of the member, and the object
 /// two levels up. In `{"users": {"ann": {"name": …}, "bob": {"name": …}}}` both names are of one group.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Group<'a> {

@@ -166,7 +166,7 @@ fn assert_theirs_kept(stored: &str, new: &str, result: &str, whole: &str) {
                 let kept = named(&result, &member.name).map(|kept| kept.value);
                 assert_eq!(kept, Some(member.value), "{} in {whole}", member.name);
             }
-            // What stands under an old name goes with it.
+            // The value under an old name goes with it.
             Some(_) if member.name.starts_with('a') => {}
             Some(_) => {
                 let (new, result) = (named(&new, &member.name), named(&result, &member.name));

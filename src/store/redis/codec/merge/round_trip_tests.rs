@@ -55,7 +55,7 @@ fn what_would_not_read_back_is_an_encode_error() {
         written(&f64::INFINITY).unwrap_err().kind(),
         StoreErrorKind::Encode
     );
-    // What the type reads and never writes is there to be read.
+    // Fields that the type reads and never writes are still there.
     new.f = 2.0;
     let text = merged(r#"{"f":1.0,"_theirs":1}"#, &new).unwrap().unwrap();
     assert_eq!(text, r#"{"f":2.0,"_theirs":1}"#);

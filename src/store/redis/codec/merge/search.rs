@@ -1,4 +1,4 @@
-//! Which fields of others are in the way of a document that reads as what was saved.
+//! The search for other programs' fields that keep a document from reading as it was saved.
 
 use super::plan::Plan;
 

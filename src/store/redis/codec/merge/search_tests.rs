@@ -1,4 +1,4 @@
-//! How often a document is read to find the fields that give way.
+//! The number of times that a document is read to find the fields that give way.
 
 use std::{cell::Cell, collections::BTreeMap, fmt::Write as _};
 

@@ -40,7 +40,7 @@ const MAX_ATTEMPT: Duration = Duration::from_secs(5);
 /// Delay between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Where to connect, and how.
+/// Addresses and settings of the connections.
 pub(in crate::store::redis) struct Settings {
     config: Config,
     #[cfg(feature = "redis-tls")]

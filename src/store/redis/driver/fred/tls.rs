@@ -29,7 +29,7 @@ pub(super) fn without(url: &str) -> Option<String> {
     })
 }
 
-/// Whose certificates are trusted, beside those that the operating system trusts.
+/// Trusted certificates, beside those that the operating system trusts.
 #[cfg(feature = "redis-tls")]
 pub(super) struct Roots(RootCertStore);
 
