@@ -1,4 +1,4 @@
-//! A bounded set of ids that forgets each after a while.
+//! A bounded map that forgets.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,58 +8,81 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Ids that were inserted within `ttl`, at most `limit` of them: the oldest make room.
+/// What was inserted a moment ago, each value for a time of its own. When it is full, the oldest is dropped
+/// for a new one. It has no task: what has expired is dropped by later insertions.
 ///
-/// Invariant: every id of `by_id` has an element in `order` with the same time. An element without
-/// an id in `by_id` is left over from an id that was removed or inserted again, and counts towards
-/// the limit too.
-pub(crate) struct RecentIds<Id> {
-    ttl: Duration,
-    limit: usize,
-    by_id: HashMap<Id, Instant>,
-    order: VecDeque<(Instant, Id)>,
+/// Invariant: each key has one element in `order` with the same insertion, and `order` has at most `capacity`
+/// elements. Those of keys that were removed or inserted again count, too, until they are dropped.
+pub(crate) struct Recent<K, V> {
+    capacity: usize,
+    by_key: HashMap<K, (Insertion, V)>,
+    /// In the order of the insertions.
+    order: VecDeque<(Insertion, K)>,
+    last: u64,
 }
 
-impl<Id: Clone + Eq + Hash> RecentIds<Id> {
-    pub(crate) fn new(ttl: Duration, limit: usize) -> Self {
+/// An insertion; the number tells those with the same expiry apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Insertion {
+    expires: Instant,
+    nth: u64,
+}
+
+impl<K: Clone + Eq + Hash, V> Recent<K, V> {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            ttl,
-            limit,
-            by_id: HashMap::new(),
+            capacity,
+            by_key: HashMap::new(),
             order: VecDeque::new(),
+            last: 0,
         }
     }
 
-    pub(crate) fn insert(&mut self, id: Id) {
+    /// Returns what the key had before, if that has not expired.
+    pub(crate) fn insert(&mut self, key: &K, value: V, ttl: Duration) -> Option<V> {
         let now = Instant::now();
-        self.by_id.insert(id.clone(), now);
-        self.order.push_back((now, id));
-        while self.order.len() > self.limit || self.oldest_is_over(now) {
-            self.forget_oldest();
-        }
-    }
-
-    #[cfg(any(test, feature = "tower-sessions-0-14", feature = "tower-sessions-0-15"))]
-    pub(crate) fn remove(&mut self, id: &Id) {
-        self.by_id.remove(id);
-    }
-
-    pub(crate) fn contains(&self, id: &Id) -> bool {
-        let inserted = self.by_id.get(id);
-        inserted.is_some_and(|inserted| inserted.elapsed() < self.ttl)
-    }
-
-    fn oldest_is_over(&self, now: Instant) -> bool {
-        let oldest = self.order.front();
-        oldest.is_some_and(|(inserted, _)| now.duration_since(*inserted) >= self.ttl)
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((inserted, id)) = self.order.pop_front()
-            && self.by_id.get(&id) == Some(&inserted)
+        while let Some((oldest, _)) = self.order.front()
+            && (oldest.expires <= now || self.order.len() >= self.capacity)
         {
-            self.by_id.remove(&id);
+            self.drop_oldest();
         }
+        self.last += 1;
+        let (expires, nth) = (now + ttl, self.last);
+        let insertion = Insertion { expires, nth };
+        self.order.push_back((insertion, key.clone()));
+        let (earlier, before) = self.by_key.insert(key.clone(), (insertion, value))?;
+        (earlier.expires > now).then_some(before)
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        let (insertion, value) = self.by_key.get(key)?;
+        (insertion.expires > Instant::now()).then_some(value)
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        // Almost always empty, so the key need not be hashed.
+        if !self.by_key.is_empty() {
+            self.by_key.remove(key);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.capacity);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((oldest, key)) = self.order.pop_front() {
+            let current = self.by_key.get(&key);
+            if current.is_some_and(|(insertion, _)| *insertion == oldest) {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+
+    /// The number of values, and of what is kept for them.
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.by_key.len(), self.order.len())
     }
 }
 
@@ -67,44 +90,64 @@ impl<Id: Clone + Eq + Hash> RecentIds<Id> {
 mod tests {
     use super::*;
 
-    const TTL: Duration = Duration::from_mins(5);
+    const CAPACITY: usize = 20;
 
     #[tokio::test(start_paused = true)]
-    async fn an_id_is_forgotten_after_the_ttl() {
-        let mut recent = RecentIds::new(TTL, 10);
-        recent.insert(1);
-        tokio::time::advance(TTL / 2).await;
-        recent.insert(2);
-        tokio::time::advance(TTL / 2).await;
-        assert!(!recent.contains(&1));
-        assert!(recent.contains(&2));
-        recent.insert(3);
-        assert_eq!(recent.by_id.len(), 2);
-        assert_eq!(recent.order.len(), 2);
+    async fn a_value_is_kept_for_its_time_and_what_has_expired_is_dropped() {
+        let mut recent = Recent::new(CAPACITY);
+        let second = Duration::from_secs(1);
+        assert_eq!(recent.insert(&"one", 1, second), None);
+        assert_eq!(recent.get(&"one"), Some(&1));
+        tokio::time::advance(second / 2).await;
+        assert_eq!(recent.insert(&"one", 2, second), Some(1));
+        tokio::time::advance(second / 2).await;
+        assert_eq!(recent.get(&"one"), Some(&2), "it lives on");
+        tokio::time::advance(second / 2).await;
+        assert_eq!(recent.get(&"one"), None);
+        assert_eq!(recent.insert(&"other", 3, second), None);
+        assert_eq!(recent.sizes(), (1, 1));
+        recent.remove(&"other");
+        assert_eq!(recent.get(&"other"), None);
+        recent.clear();
+        assert_eq!(recent.sizes(), (0, 0));
     }
 
+    /// Random calls, compared with a list of all that was inserted.
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_make_room() {
-        let mut recent = RecentIds::new(TTL, 3);
-        for id in 0..1000 {
-            recent.insert(id % 5);
-            tokio::time::advance(Duration::from_nanos(1)).await;
-            assert!(recent.by_id.len() <= 3 && recent.order.len() <= 3);
+    async fn it_returns_what_was_inserted_last_or_nothing_and_is_bounded() {
+        for seed in 0..50 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut recent = Recent::new(CAPACITY);
+            let mut model: Vec<(u8, u32, Instant)> = Vec::new();
+            for value in 0..1_000 {
+                let key = random.u8(..30);
+                let now = Instant::now();
+                if random.u8(..10) == 0 {
+                    recent.remove(&key);
+                    model.retain(|(other, ..)| *other != key);
+                } else {
+                    let ttl = Duration::from_millis(random.u64(1..20));
+                    recent.insert(&key, value, ttl);
+                    model.retain(|(other, ..)| *other != key);
+                    model.push((key, value, now + ttl));
+                }
+                let (values, order) = recent.sizes();
+                assert!(values <= order && order <= CAPACITY, "seed {seed}");
+                tokio::time::advance(Duration::from_millis(random.u64(..3))).await;
+                for key in 0..30 {
+                    let is_key = |(other, ..): &&(u8, u32, Instant)| *other == key;
+                    let inserted = model.iter().find(is_key);
+                    let lives = inserted.filter(|(.., expires)| *expires > Instant::now());
+                    match (recent.get(&key), lives) {
+                        (Some(value), lives) => assert_eq!(Some(value), lives.map(|(_, v, _)| v)),
+                        // So many were inserted since that it was dropped for another.
+                        (None, Some((_, dropped, _))) => {
+                            assert!(value - dropped >= 20, "seed {seed}");
+                        }
+                        (None, None) => {}
+                    }
+                }
+            }
         }
-        assert!(!recent.contains(&1));
-        assert!(recent.contains(&2) && recent.contains(&3) && recent.contains(&4));
-        recent.remove(&3);
-        assert!(!recent.contains(&3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_id_that_is_inserted_again_lives_on() {
-        let mut recent = RecentIds::new(TTL, 10);
-        recent.insert(1);
-        tokio::time::advance(TTL / 2).await;
-        recent.insert(1);
-        tokio::time::advance(TTL / 2).await;
-        recent.insert(2);
-        assert!(recent.contains(&1));
     }
 }

@@ -59,7 +59,7 @@ impl<T: Send + Sync + 'static> SessionBridgeBuilder<T> {
                 on_rejection: self.on_rejection,
                 rejections: Blocking::new("`on_rejection`", MAX_REJECTION_CALLS),
                 transports: Transports::default(),
-                sign_ins: SignIns::default(),
+                sign_ins: SignIns::new(),
                 advised: Advised::default(),
             }),
         })

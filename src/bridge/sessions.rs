@@ -172,8 +172,9 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// which another party learned before is worthless.
     ///
     /// The sockets of the old id end as [`Rotated`](crate::EndReason::Rotated): no handler with a session
-    /// runs for them from now on, and they are disconnected after a second. In an HTTP handler, use
-    /// [`rotate_for`](Self::rotate_for), which waits for the answer with the new credential instead.
+    /// runs for them from now on, and they are disconnected after a second, or earlier when the session ends.
+    /// In an HTTP handler, use [`rotate_for`](Self::rotate_for), which waits for the answer with the new
+    /// credential instead.
     ///
     /// # Errors
     ///
@@ -207,11 +208,11 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     pub(crate) async fn replace(
         &self,
         old: &SessionId,
-        new: &SessionId,
+        new: &Session<T>,
         when: Disconnect,
     ) -> Result<(), StoreError> {
-        self.inner.transports.replaced(old, new);
-        self.inner.live.replace(old, when).await
+        self.inner.transports.replaced(old, new.id());
+        self.inner.live.replace(old, &new.view().entry, when).await
     }
 
     /// The session that an earlier sign-in of the same user created from the same presented id.

@@ -141,7 +141,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     }
 
     async fn end_replaced(&self, parts: &Parts, old: &SessionId, session: &Session<T>) {
-        let replaced = self.replace(old, session.id(), self.after_answer(parts));
+        let replaced = self.replace(old, session, self.after_answer(parts));
         if let Err(error) = replaced.await {
             // The deletion itself is retried.
             tracing::warn!(

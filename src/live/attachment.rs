@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    activity, entry::Entry, load, load_error::LoadError, reason::EndReason, sessions::LiveSessions,
+    activity, entry::Entry, load, load_error::LoadError, sessions::LiveSessions,
     socket::LiveSocket, users, view::View,
 };
 use crate::{id::SessionId, store::StoreError};
@@ -31,9 +31,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         self.check_not_shut_down()?;
         attachment.socket.join(attachment.entry.room().to_owned());
         users::join(&self.0, &attachment.entry, &known.data, &attachment.socket);
-        if attachment.entry.end_reason().is_some() {
-            // Whatever ended the session before the room was joined could not take the socket out.
-            attachment.socket.leave_rooms();
+        if attachment.entry.leave_if_ended([&attachment.socket]) {
             return Err(LoadError::NotFound);
         }
         activity::used(&self.0, &attachment.entry, &known);
@@ -77,7 +75,8 @@ impl<T: Send + Sync + 'static> Attachment<T> {
         &self.entry
     }
 
-    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+    #[cfg(test)]
+    pub(super) fn end_reason(&self) -> Option<super::EndReason> {
         self.entry.end_reason()
     }
 

@@ -30,13 +30,13 @@ use super::{
     throttle::Throttle,
     timers::Timers,
 };
-use crate::{id::SessionId, lock::Mutex, observe::Gauge, recent::RecentIds, store::GuardedStore};
+use crate::{id::SessionId, lock::Mutex, observe::Gauge, recent::Recent, store::GuardedStore};
 
 /// Maximum number of concurrent loads of sessions that are not live here. Further ones wait, and
 /// that counts against their deadline.
-const MAX_COLD_LOADS: usize = 256;
+pub(super) const MAX_COLD_LOADS: usize = 256;
 /// Time for which no session is created under the id of one that a caller has ended.
-const ENDED_TTL: Duration = Duration::from_mins(1);
+pub(super) const ENDED_TTL: Duration = Duration::from_mins(1);
 /// Maximum number of ended ids that are remembered.
 const MAX_ENDED: usize = 10_000;
 
@@ -48,7 +48,7 @@ pub(super) struct Core<T> {
     pub(super) failed: FailedLookups,
     pub(super) owed: OwedDeletions<T>,
     /// The ids of sessions that a caller on this node has ended or rotated.
-    pub(super) ended: Mutex<RecentIds<SessionId>>,
+    pub(super) ended: Mutex<Recent<SessionId, ()>>,
     pub(super) queue: Queue<T>,
     pub(super) timers: Timers<Entry<T>>,
     pub(super) retiring: Retiring,
@@ -77,9 +77,9 @@ impl<T> Core<T> {
             store,
             config,
             feed: Feed::default(),
-            failed: FailedLookups::default(),
+            failed: FailedLookups::new(),
             owed: OwedDeletions::new(),
-            ended: Mutex::new(RecentIds::new(ENDED_TTL, MAX_ENDED)),
+            ended: Mutex::new(Recent::new(MAX_ENDED)),
             queue: Queue::new(),
             timers: Timers::new(wake.clone()),
             retiring: Retiring::new(),
@@ -229,7 +229,19 @@ impl<T> Core<T> {
         state.invalidate();
         self.failed.remove(&entry.id);
         if state.watchers > 0 && state.end_reason().is_none() {
-            self.queue_check(entry, &mut state, Queued::Urgent);
+            self.check_stale(entry, &mut state);
+        }
+    }
+
+    /// Has a stale entry loaded again: at once, or at its pace.
+    fn check_stale(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
+        let at = state.snapshot().map(|known| state.pace.next_check(known));
+        match at.filter(|at| *at > Instant::now()) {
+            None => self.queue_check(entry, state, Queued::Urgent),
+            Some(at) => {
+                state.recheck = Some(state.recheck.map_or(at, |recheck| recheck.min(at)));
+                self.schedule(entry, state);
+            }
         }
     }
 
@@ -240,7 +252,7 @@ impl<T> Core<T> {
         let outdated = epoch.reports() && state.fresh(epoch).is_none();
         let loading = state.load_to_outwait() < state.loads.begun;
         if outdated && !loading && state.watchers > 0 && state.end_reason().is_none() {
-            self.queue_check(entry, state, Queued::Urgent);
+            self.check_stale(entry, state);
         }
     }
 
@@ -256,7 +268,7 @@ impl<T> Core<T> {
         }
         let lane = match urgency {
             Queued::Urgent => Lane::Urgent,
-            Queued::Routine | Queued::No => Lane::Routine,
+            Queued::Routine => Lane::Routine,
         };
         self.queue.push(lane, Job::Check(entry.clone()));
         self.wake.notify_one();

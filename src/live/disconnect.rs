@@ -38,6 +38,22 @@ impl Disconnect {
         }))
     }
 
+    /// As before, but no later than `ended` ends, with its reason.
+    pub(super) fn at_the_latest(
+        self,
+        ended: impl Future<Output = EndReason> + Send + 'static,
+    ) -> Self {
+        let Self::After(when) = self else {
+            return self;
+        };
+        Self::After(Box::pin(async {
+            tokio::select! {
+                reason = ended => Some(reason),
+                decided = when => decided,
+            }
+        }))
+    }
+
     /// When `decided` ends, with its reason, but within a second.
     pub(super) fn decided(decided: impl Future<Output = EndReason> + Send + 'static) -> Self {
         Self::After(Box::pin(async {

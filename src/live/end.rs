@@ -10,7 +10,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
-    core::Core, disconnect::Disconnect, entry::Entry, owed::Answer, reason::EndReason,
+    core::{Core, ENDED_TTL},
+    disconnect::Disconnect,
+    entry::Entry,
+    owed::Answer,
+    reason::EndReason,
+    retire::Why,
     socket::LiveSocket,
 };
 use crate::{
@@ -60,8 +65,8 @@ pub(super) fn announce<T>(
         "session ended"
     );
     entry.changed.notify_waiters();
-    core.retiring
-        .retire_reported(sockets, reason, when, reported);
+    let why = Why { reason, reported };
+    core.retiring.retire(sockets, entry.room(), why, when);
 }
 
 /// Ends when the store no longer calls the session replaced: it was deleted after all.
@@ -72,6 +77,24 @@ async fn not_replaced<T: Send + Sync + 'static>(core: Arc<Core<T>>, id: SessionI
         inert.reported().await;
     }
     EndReason::Deleted
+}
+
+/// Ends when the session does, under the last of the ids that rotations on this node give it. One that
+/// a sign-in replaces goes on as another one.
+pub(super) async fn ended_for_good<T: Send + Sync + 'static>(
+    mut entry: Arc<Entry<T>>,
+) -> EndReason {
+    loop {
+        let reason = entry.ended().await;
+        if reason != EndReason::Rotated {
+            return reason;
+        }
+        let successor = entry.state().life.successor();
+        match successor {
+            Some(successor) => entry = successor,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// The store has no such session: ends it here, if it was known.
@@ -114,10 +137,7 @@ pub(super) async fn end<T: Send + Sync + 'static>(
     entry: &Arc<Entry<T>>,
 ) -> Result<(), StoreError> {
     let mut marked = vec![mark(core, entry, EndReason::Deleted, Disconnect::Now)];
-    while let Some(next) = marked
-        .last()
-        .and_then(|last| last.state().life.successor().cloned())
-    {
+    while let Some(next) = marked.last().and_then(|last| last.state().life.successor()) {
         marked.push(mark(core, &next, EndReason::Deleted, Disconnect::Now));
     }
     let Some(last) = marked.pop() else {
@@ -130,13 +150,15 @@ pub(super) async fn end<T: Send + Sync + 'static>(
     deleted.into_iter().chain([last]).collect()
 }
 
-/// Ends a session that another one replaces. The mark in the store tells other nodes; it comes before
-/// the deletion.
+/// Ends a session that `new` replaces. The mark in the store tells other nodes; it comes before the
+/// deletion.
 pub(super) async fn replace<T: Send + Sync + 'static>(
     core: &Arc<Core<T>>,
     id: &SessionId,
+    new: &Arc<Entry<T>>,
     when: Disconnect,
 ) -> Result<(), StoreError> {
+    let when = when.at_the_latest(ended_for_good(new.clone()));
     mark(core, &core.entry(id), EndReason::Rotated, when);
     if let Err(error) = core.store.mark_replaced(id).await {
         tracing::debug!(
@@ -156,8 +178,8 @@ fn mark<T>(
     reason: EndReason,
     when: Disconnect,
 ) -> Arc<Entry<T>> {
-    core.ended.lock().insert(entry.id.clone());
-    let successor = entry.state().life.successor().cloned();
+    core.ended.lock().insert(&entry.id, (), ENDED_TTL);
+    let last = entry.state().life.last().cloned();
     let (answering, sockets, owed) = loop {
         let answering = core.entry(&entry.id);
         let mut state = answering.state();
@@ -167,8 +189,8 @@ fn mark<T>(
             // It has ended since it answered, so another one does now.
             continue;
         }
-        if let Some(successor) = successor {
-            state.life.inherit(successor);
+        if let Some(last) = last {
+            state.life.inherit(last);
         }
         let owed = core.owed.insert(&answering, core.call_deadline(), known);
         drop(state);

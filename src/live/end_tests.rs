@@ -140,12 +140,13 @@ async fn an_end_of_an_id_without_a_session_guards_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_session_ends_at_once_also_when_its_caller_is_gone() {
-    let (store, id) = (SlowStore::new(true), id("an-id"));
+    let (store, id, new) = (SlowStore::new(true), id("an-id"), id("another-id"));
     let live = node(&store);
     store.insert(&id, 0).await;
     let tab = tab(&live, &id).await;
     store.delay(At::MarkReplaced, Duration::from_millis(1_500));
-    let replacing = live.replace(&id, Disconnect::Now);
+    let new = live.create(&new, 0, DAY).await.unwrap().unwrap();
+    let replacing = live.replace(&id, &new.entry, Disconnect::Now);
     let replaced = timeout(Duration::from_millis(100), replacing).await;
     assert!(replaced.is_err());
     assert!(tab.end_reason().is_some());

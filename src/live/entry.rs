@@ -1,6 +1,9 @@
 //! One session on this node.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::{sync::Notify, time::Instant};
 
@@ -8,6 +11,7 @@ use super::{
     reason::EndReason,
     registry::Registry,
     snapshot::Snapshot,
+    socket::LiveSocket,
     state::{Known, State},
 };
 use crate::{
@@ -26,8 +30,8 @@ pub(crate) struct Entry<T> {
     /// The name of the session's room, once it was needed.
     room: OnceLock<RoomName>,
     /// The user of the session, and the name of the room of that user's sockets. A session that changes its
-    /// user ends, so there is one at most while it lives.
-    pub(super) user_room: OnceLock<(Box<str>, Box<str>)>,
+    /// user ends, so there is one at most while it lives. Boxed, because many sessions have none.
+    pub(super) user_room: OnceLock<Box<(Box<str>, Box<str>)>>,
     state: Mutex<EntryState<T>>,
     /// Notified when the data has changed or the session has ended.
     pub(super) changed: Notify,
@@ -76,8 +80,35 @@ impl<T> Entry<T> {
         self.room.get_or_init(|| self.id.room()).as_str()
     }
 
+    /// Called after sockets have joined rooms. Whatever ended the session before took them out of their
+    /// earlier rooms only: then they leave again, and it returns `true`.
+    pub(super) fn leave_if_ended<'a>(
+        &self,
+        sockets: impl IntoIterator<Item = &'a Arc<dyn LiveSocket>>,
+    ) -> bool {
+        let ended = self.end_reason().is_some();
+        if ended {
+            for socket in sockets {
+                socket.leave_rooms(self.room());
+            }
+        }
+        ended
+    }
+
     pub(crate) fn end_reason(&self) -> Option<EndReason> {
         self.state().end_reason()
+    }
+
+    /// Waits until the session has ended, as far as this node knows.
+    pub(super) async fn ended(&self) -> EndReason {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(reason) = self.end_reason() {
+                return reason;
+            }
+            changed.await;
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot<T>>> {
@@ -88,11 +119,5 @@ impl<T> Entry<T> {
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
         self.registry.forget(&self.id);
-        // A chain of successors is dropped in a loop, because it can be longer than the stack.
-        let mut next = self.state.get_mut().life.take_successor();
-        while let Some(entry) = next {
-            next = Arc::into_inner(entry)
-                .and_then(|mut entry| entry.state.get_mut().life.take_successor());
-        }
     }
 }

@@ -1,10 +1,30 @@
 //! Whether a session goes on, and its successor when it does not.
+//!
+//! ```text
+//!   ended ──┐
+//!   ended ──┼──► Last ──► the entry under the last id
+//!   ended ──┘      ▲╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┘ weakly: no circle
+//! ```
+//!
+//! Invariant: all entries of one session that rotations ended on this node share one [`Last`], so they form
+//! no chain: what a handle from before many rotations keeps alive is its own entry and the last one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
 use super::reason::EndReason;
+use crate::lock::Mutex;
+
+/// The entry of a session under the last id that rotations on this node gave it, or were giving it. Held by
+/// those under the earlier ids.
+pub(super) struct Last<E>(Mutex<Arc<E>>);
+
+impl<E> Last<E> {
+    fn entry(&self) -> Arc<E> {
+        self.0.lock().clone()
+    }
+}
 
 /// Whether a session goes on.
 pub(super) enum Life<E> {
@@ -13,11 +33,13 @@ pub(super) enum Life<E> {
         last_check: Option<Instant>,
         /// A rotation to the id of this entry is under way.
         rotating_to: Option<Arc<E>>,
+        /// Leads here from the earlier ids, while a handle of one of them is held.
+        last: Weak<Last<E>>,
     },
     Ended {
         reason: EndReason,
-        /// The session under the id that a rotation on this node gave it, or was giving it.
-        successor: Option<Arc<E>>,
+        /// Leads to the session under the id that rotations on this node gave it.
+        last: Option<Arc<Last<E>>>,
         /// The rotation has not returned yet, so no client knows the new id.
         rotating: bool,
     },
@@ -28,6 +50,7 @@ impl<E> Life<E> {
         Self::Alive {
             last_check: None,
             rotating_to: None,
+            last: Weak::new(),
         }
     }
 
@@ -40,16 +63,36 @@ impl<E> Life<E> {
 
     /// `false` when it had ended before.
     pub(super) fn end(&mut self, reason: EndReason) -> bool {
-        let Self::Alive { rotating_to, .. } = self else {
+        let Self::Alive {
+            rotating_to, last, ..
+        } = self
+        else {
             return false;
         };
-        let successor = rotating_to.take();
+        let last = rotating_to.take().map(|next| match last.upgrade() {
+            Some(last) => {
+                // This very entry is replaced there, which the caller holds.
+                *last.0.lock() = next;
+                last
+            }
+            None => Arc::new(Last(Mutex::new(next))),
+        });
         *self = Self::Ended {
             reason,
-            rotating: successor.is_some(),
-            successor,
+            rotating: last.is_some(),
+            last,
         };
         true
+    }
+
+    /// A rotation led here from the entry that holds `last`.
+    pub(super) fn follow(&mut self, last: &Arc<Last<E>>) {
+        if let Self::Alive {
+            last: leads_here, ..
+        } = self
+        {
+            *leads_here = Arc::downgrade(last);
+        }
     }
 
     /// Whether a rotation of this session is under way.
@@ -72,31 +115,24 @@ impl<E> Life<E> {
         }
     }
 
-    pub(super) fn successor(&self) -> Option<&Arc<E>> {
+    /// The session under the last id that rotations on this node gave it, or were giving it.
+    pub(super) fn successor(&self) -> Option<Arc<E>> {
+        self.last().map(|last| last.entry())
+    }
+
+    pub(super) fn last(&self) -> Option<&Arc<Last<E>>> {
         match self {
-            Self::Ended { successor, .. } => successor.as_ref(),
+            Self::Ended { last, .. } => last.as_ref(),
             Self::Alive { .. } => None,
         }
     }
 
-    /// An ended session takes over the successor of an earlier entry of its id.
-    pub(super) fn inherit(&mut self, entry: Arc<E>) {
-        if let Self::Ended { successor, .. } = self
-            && successor.is_none()
+    /// An ended session takes over what an earlier entry of its id led to.
+    pub(super) fn inherit(&mut self, from: Arc<Last<E>>) {
+        if let Self::Ended { last, .. } = self
+            && last.is_none()
         {
-            *successor = Some(entry);
-        }
-    }
-
-    /// Takes the successor out of a state that is dropped.
-    pub(super) fn take_successor(&mut self) -> Option<Arc<E>> {
-        match self {
-            Self::Alive {
-                rotating_to: next, ..
-            }
-            | Self::Ended {
-                successor: next, ..
-            } => next.take(),
+            *last = Some(from);
         }
     }
 

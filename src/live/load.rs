@@ -11,7 +11,6 @@ use super::{
     fetch::fetch,
     load_error::LoadError,
     loading::{Loaded, Loading},
-    state::Queued,
 };
 use crate::{
     causes::Causes,
@@ -118,7 +117,7 @@ fn outcome_after<T>(state: &EntryState<T>, after: u64, epoch: Epoch) -> Option<L
 pub(super) async fn check<T: Send + Sync + 'static>(core: &Arc<Core<T>>, entry: &Arc<Entry<T>>) {
     let after = {
         let mut state = entry.state();
-        state.queued = Queued::No;
+        state.queued = None;
         if state.end_reason().is_some() || state.watchers == 0 {
             return;
         }

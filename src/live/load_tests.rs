@@ -14,8 +14,9 @@ use futures_util::future::join_all;
 
 use super::{
     EndReason, LiveSessions, LiveSocket, LoadError, Presence, Seat, UpdateError, View,
+    core::MAX_COLD_LOADS,
     model_tests::{config, sockets::PlainSocket},
-    tests_support::{At, SlowStore, end, id, live, runtime, sessions},
+    tests_support::{At, SlowStore, end, id, live, node, runtime, sessions},
 };
 use crate::{
     store::{GuardedStore, MemoryStore, Saved, SessionStore as _},
@@ -43,6 +44,38 @@ async fn ten_thousand_reconnects_over_a_thousand_sessions_are_a_thousand_loads()
     assert_eq!((live.session_count(), live.socket_count()), (1_000, 10_000));
     drop(attachments);
     assert_eq!(live.session_count(), 0);
+}
+
+/// Each of the ids has two tabs at once, which make its entry a watched one. A load under way is shared, but
+/// a client can name as many dead ids as it likes.
+#[tokio::test(start_paused = true)]
+async fn loads_of_ids_that_are_not_known_here_are_limited_however_many_tabs_name_them() {
+    let store = SlowStore::new(true);
+    let live = node(&store);
+    live.ensure_worker();
+    store.delay(At::BeforeLoad, Duration::from_millis(500));
+    let entries: Vec<_> = (0..=MAX_COLD_LOADS)
+        .map(|nth| live.core().entry(&id(&format!("dead-{nth}"))))
+        .collect();
+    let far = tokio::time::Instant::now() + Duration::from_hours(1);
+    let turns = join_all(entries.iter().map(|entry| entry.take_turn(far))).await;
+    let tabs: Vec<_> = [&entries, &entries]
+        .into_iter()
+        .flatten()
+        .map(|entry| {
+            let (live, id) = (live.clone(), entry.id().clone());
+            tokio::spawn(async move { live.admit(&id, Arc::<PlainSocket>::default()).await.err() })
+        })
+        .collect();
+    // Both tabs of each are attached before the first load begins.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(turns);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(store.loads(), MAX_COLD_LOADS);
+    for refused in join_all(tabs).await {
+        assert!(matches!(refused.unwrap(), Some(LoadError::NotFound)));
+    }
+    assert_eq!(store.loads(), MAX_COLD_LOADS + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,8 +205,8 @@ async fn an_end_touches_no_other_session() {
             false
         }
         fn join(&self, _: String) {}
-        fn join_later(&self, _: String) {}
-        fn leave_rooms(&self) {}
+        fn join_later(&self, _: String, _: &str) {}
+        fn leave_rooms(&self, _: &str) {}
         fn disconnect(&self) {}
         fn release(&self) {}
         fn end_hook(&self, _: EndReason) -> Option<Box<dyn FnOnce() + Send>> {

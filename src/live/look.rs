@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     activity::used, core::Core, disconnect::Disconnect, end::finish, entry::Entry,
-    reason::EndReason, socket::Presence, state::Queued, timers::Timer,
+    reason::EndReason, retire::Why, socket::Presence, state::Queued, timers::Timer,
 };
 
 /// Time for the load at a deadline, after which the session ends without an answer.
@@ -73,8 +73,9 @@ fn sweep<T>(core: &Core<T>, entry: &Arc<Entry<T>>) {
             // namespace, and an end of the session is to find it here or there.
             Presence::Leaving if socket.still_leaving() => {
                 core.detach(entry, key);
-                let reason = EndReason::SocketClosed;
-                core.retiring.retire(vec![socket], reason, Disconnect::Now);
+                let (sockets, why) = (vec![socket], Why::socket_closed());
+                core.retiring
+                    .retire(sockets, entry.room(), why, Disconnect::Now);
             }
             Presence::Leaving | Presence::Connecting | Presence::Connected => {}
         }

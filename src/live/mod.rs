@@ -10,6 +10,7 @@
 //! | feed, epoch | the store's reports; a new epoch begins whenever some may have been lost |
 //! | turn | the right to call the store for a session and to learn from the answer |
 //! | check | a load by the worker: after a report, at a deadline, or periodically |
+//! | pace | the minimum interval between checks of a session whose reports find nothing new |
 //! | worker | the background task that schedules checks, touches and owed deletions |
 //! | owed | a deletion that the store has not confirmed |
 //! | retired, inert | a socket of an ended session: out of its rooms, disconnected until it is gone |
@@ -61,6 +62,7 @@ mod overload_tests;
 mod owed;
 #[cfg(test)]
 mod owed_tests;
+mod pace;
 mod queue;
 mod reason;
 mod registry;

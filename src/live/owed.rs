@@ -11,15 +11,14 @@
 //! Only an answer of the store leads out, however long that takes. While an id is here, its entry is
 //! held and answers for it, so that the id is refused.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::entry::Entry;
+use super::{
+    entry::Entry,
+    timers::{Deadlines, Timer},
+};
 use crate::{id::SessionId, lock::Mutex, observe::Gauge};
 
 /// Delay before the first retry of a deletion.
@@ -36,13 +35,9 @@ pub(super) struct OwedDeletions<T>(Mutex<Owed<T>>);
 
 struct Owed<T> {
     by_id: HashMap<SessionId, Deletion<T>>,
-    /// The timers by their time; the number tells those of the same time apart.
-    timers: BTreeMap<Timer, SessionId>,
-    last: u64,
+    timers: Deadlines<SessionId>,
     number: Gauge,
 }
-
-type Timer = (Instant, u64);
 
 struct Deletion<T> {
     entry: Arc<Entry<T>>,
@@ -60,8 +55,7 @@ impl<T> OwedDeletions<T> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Owed {
             by_id: HashMap::new(),
-            timers: BTreeMap::new(),
-            last: 0,
+            timers: Deadlines::new(),
             number: Gauge::pending_deletions(),
         }))
     }
@@ -97,7 +91,8 @@ impl<T> OwedDeletions<T> {
         if owed.by_id.len() >= CAPACITY && !owed.by_id.contains_key(&entry.id) {
             return false;
         }
-        let timer = owed.schedule(&entry.id, answered + FIRST_DELAY);
+        let first = answered + FIRST_DELAY;
+        let timer = owed.timers.insert(first, entry.id.clone());
         let replaced = owed.by_id.get(&entry.id);
         let deletion = Deletion {
             entry: entry.clone(),
@@ -110,7 +105,7 @@ impl<T> OwedDeletions<T> {
         let was_pending = old.as_ref().is_some_and(|old: &Deletion<T>| !old.guarded);
         owed.number.add(usize::from(!was_pending));
         if let Some(timer) = old.as_ref().and_then(|old: &Deletion<T>| old.timer) {
-            owed.timers.remove(&timer);
+            owed.timers.remove(timer);
         }
         true
     }
@@ -134,7 +129,7 @@ impl<T> OwedDeletions<T> {
         }
         let deletion = owed.by_id.remove(id);
         if let Some(timer) = deletion.as_ref().and_then(|deletion| deletion.timer) {
-            owed.timers.remove(&timer);
+            owed.timers.remove(timer);
         }
         Confirmed::forgotten(deletion)
     }
@@ -178,14 +173,9 @@ impl<T> OwedDeletions<T> {
     /// A deletion to be made now, which is running from now on. A guard that is over is removed.
     pub(super) fn take_due(&self, now: Instant) -> Due<T> {
         let mut owed = self.0.lock();
-        let Some((timer, id)) = owed.timers.first_key_value() else {
+        let Some((_, id)) = owed.timers.take_due(now) else {
             return Due::Nothing;
         };
-        if timer.0 > now {
-            return Due::Nothing;
-        }
-        let (timer, id) = (*timer, id.clone());
-        owed.timers.remove(&timer);
         match owed.by_id.get_mut(&id) {
             Some(deletion) if !deletion.guarded => {
                 deletion.timer = None;
@@ -196,8 +186,7 @@ impl<T> OwedDeletions<T> {
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        let owed = self.0.lock();
-        owed.timers.first_key_value().map(|(timer, _)| timer.0)
+        self.0.lock().timers.first().map(|first| first.at)
     }
 
     /// Attempts that were running died with their worker.
@@ -250,21 +239,14 @@ pub(super) enum Due<T> {
 }
 
 impl<T> Owed<T> {
-    fn schedule(&mut self, id: &SessionId, at: Instant) -> Timer {
-        self.last += 1;
-        let timer = (at, self.last);
-        self.timers.insert(timer, id.clone());
-        timer
-    }
-
     fn reschedule(&mut self, id: &SessionId, at: Instant) {
-        let timer = self.schedule(id, at);
+        let timer = self.timers.insert(at, id.clone());
         let old = match self.by_id.get_mut(id) {
             Some(deletion) => deletion.timer.replace(timer),
             None => Some(timer),
         };
         if let Some(old) = old {
-            self.timers.remove(&old);
+            self.timers.remove(old);
         }
     }
 }

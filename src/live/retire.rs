@@ -50,9 +50,29 @@ pub(super) struct Retiring {
     runtime: Arc<Mutex<Option<Handle>>>,
 }
 
+/// Why sockets are retired.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Why {
+    pub(super) reason: EndReason,
+    /// Since the report that ended the session, if one did.
+    pub(super) reported: Stopwatch,
+}
+
+impl Why {
+    /// The session goes on.
+    pub(super) fn socket_closed() -> Self {
+        Self {
+            reason: EndReason::SocketClosed,
+            reported: Stopwatch::default(),
+        }
+    }
+}
+
 struct Retired {
     socket: Arc<dyn LiveSocket>,
     seat: Seat,
+    /// The room of its session.
+    own: Arc<str>,
     reason: Mutex<EndReason>,
     /// Another socket has the seat.
     succeeded: tokio::sync::Mutex<bool>,
@@ -75,30 +95,22 @@ impl Retiring {
         *self.runtime.lock() = runtime;
     }
 
-    /// Takes all sockets out of their rooms, and has each disconnected by itself.
+    /// Takes all sockets out of their rooms, and has each disconnected by itself. `own`: the room of their
+    /// session.
     pub(super) fn retire(
         &self,
         sockets: Vec<Arc<dyn LiveSocket>>,
-        reason: EndReason,
+        own: &str,
+        why: Why,
         when: Disconnect,
-    ) {
-        self.retire_reported(sockets, reason, when, Stopwatch::default());
-    }
-
-    /// As [`retire`](Self::retire), after a report of the store.
-    pub(super) fn retire_reported(
-        &self,
-        sockets: Vec<Arc<dyn LiveSocket>>,
-        reason: EndReason,
-        when: Disconnect,
-        reported: Stopwatch,
     ) {
         if sockets.is_empty() {
             return;
         }
+        let own: Arc<str> = own.into();
         let retired: Vec<_> = sockets
             .into_iter()
-            .filter_map(|socket| self.insert(socket, reason, reported))
+            .filter_map(|socket| self.insert(socket, &own, why))
             .collect();
         for socket in &retired {
             socket.leave_rooms();
@@ -162,8 +174,8 @@ impl Retiring {
     fn insert(
         &self,
         socket: Arc<dyn LiveSocket>,
-        reason: EndReason,
-        reported: Stopwatch,
+        own: &Arc<str>,
+        why: Why,
     ) -> Option<Arc<Retired>> {
         if socket.presence() == Presence::Gone {
             socket.release();
@@ -173,15 +185,16 @@ impl Retiring {
         let mut table = self.table.lock();
         let all = table.entry(seat.clone()).or_default();
         if let Some(retired) = all.iter().find(|old| Arc::ptr_eq(&old.socket, &socket)) {
-            *retired.reason.lock() = reason;
+            *retired.reason.lock() = why.reason;
             return None;
         }
         let retired = Arc::new(Retired {
             socket,
             seat,
-            reason: Mutex::new(reason),
+            own: own.clone(),
+            reason: Mutex::new(why.reason),
             succeeded: tokio::sync::Mutex::new(false),
-            reported,
+            reported: why.reported,
         });
         all.push(retired.clone());
         Some(retired)
@@ -286,7 +299,7 @@ impl Retired {
         if let Ok(succeeded) = self.succeeded.try_lock()
             && !*succeeded
         {
-            self.socket.leave_rooms();
+            self.socket.leave_rooms(&self.own);
         }
     }
 

@@ -47,12 +47,12 @@ impl LiveSocket for BlockingSocket {
         self.socket.join(room);
     }
 
-    fn join_later(&self, room: String) {
-        self.socket.join_later(room);
+    fn join_later(&self, room: String, own: &str) {
+        self.socket.join_later(room, own);
     }
 
-    fn leave_rooms(&self) {
-        self.socket.leave_rooms();
+    fn leave_rooms(&self, own: &str) {
+        self.socket.leave_rooms(own);
     }
 
     fn disconnect(&self) {
@@ -133,12 +133,12 @@ impl LiveSocket for HookedSocket {
         self.socket.join(room);
     }
 
-    fn join_later(&self, room: String) {
-        self.socket.join_later(room);
+    fn join_later(&self, room: String, own: &str) {
+        self.socket.join_later(room, own);
     }
 
-    fn leave_rooms(&self) {
-        self.socket.leave_rooms();
+    fn leave_rooms(&self, own: &str) {
+        self.socket.leave_rooms(own);
     }
 
     fn disconnect(&self) {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    core::Core,
+    core::{Core, ENDED_TTL},
     disconnect::Disconnect,
-    end::{announce, end, finish},
+    end::{announce, end, ended_for_good, finish},
     entry::Entry,
     load::current,
     reason::EndReason,
@@ -15,10 +15,8 @@ use super::{
     update_error::UpdateError,
 };
 use crate::{
-    causes::Causes,
     deadline::within,
     id::SessionId,
-    observe::target,
     store::{Revision, StoreError, StoreErrorKind},
 };
 
@@ -32,14 +30,6 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
 ) -> Result<(Arc<Entry<T>>, Arc<Snapshot<T>>), UpdateError> {
     let writer = within(core.call_deadline(), entry.writers.lock()).await;
     let _writer = writer.ok_or_else(|| StoreError::from(StoreErrorKind::Timeout))?;
-    // Other nodes find the mark when they miss the old id. Without it they see a logout.
-    if let Err(error) = core.store.mark_replaced(&entry.id).await {
-        tracing::debug!(
-            target: target::STORE,
-            error = %Causes(&error),
-            "a rotation could not be marked"
-        );
-    }
     let next = core.entry(new);
     let write = Write::begin(core, entry).await?;
     let rotation = Rotation::begin(entry, &next)?;
@@ -48,15 +38,12 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
         write.missing().await;
         return Err(UpdateError::Gone);
     }
-    core.ended.lock().insert(entry.id.clone());
+    core.ended.lock().insert(&entry.id, (), ENDED_TTL);
     let known = entry.snapshot().unwrap_or_else(|| seen.clone());
     let (ended, sockets) = write.learn(|state| {
         let ended = state.end_reason();
         (ended, core.end(state, EndReason::Rotated))
     });
-    if let Some(sockets) = sockets {
-        announce(core, entry, EndReason::Rotated, sockets, when);
-    }
     if ended.is_some_and(is_for_all_nodes) {
         // It came while the rotation was under way, and it wins.
         end(core, &next).await?;
@@ -65,6 +52,14 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     // It exists whether or not it can be loaded now.
     let snapshot = Arc::new(known.with_data(known.data.clone(), Revision::unknown()));
     let next = created(core, new, &snapshot);
+    let last = entry.state().life.last().cloned();
+    if let Some(last) = last {
+        next.state().life.follow(&last);
+    }
+    if let Some(sockets) = sockets {
+        let when = when.at_the_latest(ended_for_good(next.clone()));
+        announce(core, entry, EndReason::Rotated, sockets, when);
+    }
     let loaded = current(core, &next).await;
     drop(rotation);
     if next.end_reason().is_some() {

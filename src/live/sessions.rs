@@ -17,7 +17,7 @@ use super::{
     entry::Entry,
     load,
     load_error::LoadError,
-    reason::EndReason,
+    retire::Why,
     rotate,
     snapshot::{Snapshot, deadline_after},
     socket::Seat,
@@ -116,7 +116,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
 
     /// Whether a deletion of this id is owed here, or a caller here has ended its session within the last minute.
     pub(crate) fn was_ended(&self, id: &SessionId) -> bool {
-        self.0.owed.contains(id) || self.0.ended.lock().contains(id)
+        self.0.owed.contains(id) || self.0.ended.lock().get(id).is_some()
     }
 
     pub(crate) async fn reload(&self, view: &View<T>) -> Result<View<T>, UpdateError> {
@@ -204,20 +204,27 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         end::end(&self.0, &entry).await
     }
 
-    /// Ends a session that another one replaces: its sockets are inert at once, here and on nodes that
-    /// find the mark.
-    pub(crate) async fn replace(&self, id: &SessionId, when: Disconnect) -> Result<(), StoreError> {
+    /// Ends a session that `new` replaces: its sockets are inert at once, here and on nodes that find the
+    /// mark. Those here are disconnected at the given time, or with the end of the new session.
+    pub(crate) async fn replace(
+        &self,
+        id: &SessionId,
+        new: &Arc<Entry<T>>,
+        when: Disconnect,
+    ) -> Result<(), StoreError> {
         self.ensure_worker();
         self.can_delete()?;
-        end::replace(&self.0, id, when).await
+        end::replace(&self.0, id, new, when).await
     }
 
     /// Disconnects the sockets of a session, which goes on.
     pub(crate) fn disconnect(&self, entry: &Arc<Entry<T>>) {
         let sockets = entry.state().sockets.list.clone();
         let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
-        let reason = EndReason::SocketClosed;
-        self.0.retiring.retire(sockets, reason, Disconnect::Now);
+        let why = Why::socket_closed();
+        self.0
+            .retiring
+            .retire(sockets, entry.room(), why, Disconnect::Now);
     }
 
     /// A session in a store that only reads is ended where it is written.

@@ -36,10 +36,12 @@ pub(crate) trait LiveSocket: Send + Sync + 'static {
     /// Goes by the seat; called at admission only, where the seat is this socket's.
     fn join(&self, room: String);
     /// Goes by the seat; called after admission. Does nothing when the socket has left, or another one has
-    /// the seat.
-    fn join_later(&self, room: String);
-    /// Goes by the seat; does nothing when another socket has it.
-    fn leave_rooms(&self);
+    /// the seat. `own`: the room of its session, which it joined at its admission. While an empty seat has
+    /// this room, a socket that has not entered its namespace is about to take it; it loses its rooms when it
+    /// is rejected, and then the seat may be a successor's.
+    fn join_later(&self, room: String, own: &str);
+    /// Leaves all rooms. As [`join_later`](Self::join_later).
+    fn leave_rooms(&self, own: &str);
     /// Goes by the seat; does nothing when another socket has it. It may fail, and success does not
     /// mean that the socket is gone: its presence tells. Runs user code, which may block or panic.
     fn disconnect(&self);

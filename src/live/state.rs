@@ -1,7 +1,7 @@
 //! The state of an entry, and its legal transitions. Everything here is synchronous, and called under
 //! the entry's lock.
 //!
-//! Two enums, independent of each other, say everything:
+//! Two enums, independent of each other, say what is so:
 //!
 //! ```text
 //! Known: what this node knows of the session
@@ -23,6 +23,9 @@
 //!       it lives longer than was known
 //! ```
 //!
+//! A load that fails changes neither. It sets `failing`, which a good load clears: the reason for which the
+//! session ends once the last good load is `max_stale` ago.
+//!
 //! Invariants:
 //! 1. `Fresh` is relied on only in its own epoch and before the deadline of its snapshot.
 //! 2. What is known never goes back in time: all store calls of a session that return an answer hold
@@ -30,18 +33,19 @@
 //! 3. Whatever invalidates increments `invalidations`; a load that sees another number at its end
 //!    than at its beginning does not make the entry fresh.
 //! 4. A watched entry that is not fresh is queued for a check while the feed reports changes, because
-//!    a store may report only what was loaded since its last report.
+//!    a store may report only what was loaded since its last report; or its timer is set to the moment
+//!    that the [`Pace`] allows.
 //! 5. A session that is ended by this node has a deletion owed (`owed`) from the moment of its end,
 //!    under the same lock, until the store answered a delete.
-//! 6. A successor is another entry, made later, so entries form chains and no circles.
+//! 6. An ended entry leads to the last of its successors, and no entry to itself (`life`).
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
-    feed::Epoch, life::Life, load_error::LoadError, reason::EndReason, snapshot::Snapshot,
-    socket::LiveSocket, timers::Timer,
+    feed::Epoch, life::Life, load_error::LoadError, pace::Pace, reason::EndReason,
+    snapshot::Snapshot, socket::LiveSocket, timers::Timer,
 };
 use crate::observe::Stopwatch;
 
@@ -55,7 +59,6 @@ pub(super) enum Known<T> {
 /// A check that waits in the worker's queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Queued {
-    No,
     /// A periodic one.
     Routine,
     /// After a report or at a deadline.
@@ -97,10 +100,10 @@ pub(super) struct State<T, E> {
     pub(super) sockets: Sockets,
     /// Attached sockets, and callers that wait for the end or a change.
     pub(super) watchers: u32,
-    pub(super) queued: Queued,
+    pub(super) queued: Option<Queued>,
     /// The worker's timer for this entry; only while it is watched.
     pub(super) timer: Option<Timer>,
-    /// When the next periodic check is due; `None` until the session is known and watched.
+    /// When the next check that is not queued is due; `None` until the session is known and watched.
     pub(super) recheck: Option<Instant>,
     /// The last load failed: how the session ends if that goes on for too long.
     pub(super) failing: Option<EndReason>,
@@ -108,6 +111,7 @@ pub(super) struct State<T, E> {
     pub(super) next_touch: Option<Instant>,
     /// When being connected touches the session; only where that counts as activity.
     pub(super) connected_touch: Option<Instant>,
+    pub(super) pace: Pace,
     /// Since the first report that no load has answered yet.
     pub(super) reported: Stopwatch,
 }
@@ -124,12 +128,13 @@ impl<T, E> State<T, E> {
                 next_key: 0,
             },
             watchers: 0,
-            queued: Queued::No,
+            queued: None,
             timer: None,
             recheck: None,
             failing: None,
             next_touch: None,
             connected_touch: None,
+            pace: Pace::default(),
             reported: Stopwatch::default(),
         }
     }
@@ -177,6 +182,11 @@ impl<T, E> State<T, E> {
         before: Mark,
         now: Epoch,
     ) -> Known<T> {
+        match &self.known {
+            Known::Nothing => {}
+            Known::Stale(old) => self.pace.found(old, &snapshot, now.reports()),
+            Known::Fresh(old, _) => self.pace.found(old, &snapshot, false),
+        }
         let certain = self.mark(now) == before && now.reports();
         let known = if certain {
             Known::Fresh(snapshot, now)
@@ -186,8 +196,9 @@ impl<T, E> State<T, E> {
         std::mem::replace(&mut self.known, known)
     }
 
-    /// Replaces the snapshot, and leaves its certainty as it is.
+    /// Replaces the snapshot after a write of this node, and leaves its certainty as it is.
     pub(super) fn amend(&mut self, snapshot: Arc<Snapshot<T>>) {
+        self.pace.reset();
         self.known = match &self.known {
             Known::Fresh(_, epoch) => Known::Fresh(snapshot, *epoch),
             Known::Nothing | Known::Stale(_) => Known::Stale(snapshot),
@@ -243,9 +254,9 @@ impl<T, E> State<T, E> {
 
     /// Queues a check, unless one of this urgency is queued already.
     pub(super) fn queue(&mut self, urgency: Queued) -> bool {
-        let queue = urgency > self.queued;
+        let queue = Some(urgency) > self.queued;
         if queue {
-            self.queued = urgency;
+            self.queued = Some(urgency);
         }
         queue
     }

@@ -15,8 +15,8 @@ pub(crate) fn user_room(user: &str) -> String {
 
 /// The room of the session's user. The hash of a long id is computed once for each entry.
 fn room_of<T>(entry: &Entry<T>, user: &str) -> String {
-    let make = || (user.into(), user_room(user).into());
-    let (known, room) = entry.user_room.get_or_init(make);
+    let make = || Box::new((user.into(), user_room(user).into()));
+    let (known, room) = &**entry.user_room.get_or_init(make);
     if **known == *user {
         room.to_string()
     } else {
@@ -52,14 +52,9 @@ pub(super) fn changed<T: Send + Sync + 'static>(
         (None, Some(user)) => {
             let sockets = entry.state().sockets.list.clone();
             for (_, socket) in &sockets {
-                socket.join_later(room_of(entry, &user));
+                socket.join_later(room_of(entry, &user), entry.room());
             }
-            if entry.end_reason().is_some() {
-                // Whatever ended the session meanwhile took its sockets out of the earlier rooms only.
-                for (_, socket) in &sockets {
-                    socket.leave_rooms();
-                }
-            }
+            entry.leave_if_ended(sockets.iter().map(|(_, socket)| socket));
         }
         _ => {}
     }
@@ -77,7 +72,7 @@ mod tests {
         for user in [long.as_str(), "another", &long] {
             assert_eq!(room_of(&entry, user), user_room(user));
         }
-        let (user, room) = entry.user_room.get().unwrap();
+        let (user, room) = &**entry.user_room.get().unwrap();
         assert_eq!((&**user, &**room), (&*long, &*user_room(&long)));
     }
 }

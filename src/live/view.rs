@@ -29,13 +29,13 @@ impl<T> View<T> {
         overdue.then_some(EndReason::Expired)
     }
 
-    /// The ids of the session: that of the handle, and those that rotations on this node gave it since.
+    /// The ids of the session: that of the handle, and the last that rotations on this node gave it.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
         let mut ids = Vec::new();
         let mut next = Some(self.entry.clone());
         while let Some(entry) = next {
             ids.push(entry.id.clone());
-            next = entry.state().life.successor().cloned();
+            next = entry.state().life.successor();
         }
         ids
     }

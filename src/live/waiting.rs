@@ -1,6 +1,10 @@
 //! Callers that wait for the end or a change of a session.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     core::Core,
@@ -22,17 +26,8 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
         socket: Option<&Arc<dyn LiveSocket>>,
     ) -> EndReason {
         let watching = self.watch(&view.entry);
-        loop {
-            let changed = watching.entry.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(reason) = watching.entry.end_reason() {
-                return reason;
-            }
-            if wait(changed, socket).await {
-                return EndReason::SocketClosed;
-            }
-        }
+        let ended = wait(pin!(watching.entry.ended()), socket).await;
+        ended.unwrap_or(EndReason::SocketClosed)
     }
 
     /// Waits until the data is another than in `view`.
@@ -43,8 +38,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     ) -> Result<View<T>, EndReason> {
         let watching = self.watch(&view.entry);
         loop {
-            let changed = watching.entry.changed.notified();
-            let mut changed = std::pin::pin!(changed);
+            let mut changed = pin!(watching.entry.changed.notified());
             changed.as_mut().enable();
             {
                 let state = watching.entry.state();
@@ -60,7 +54,7 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
                     });
                 }
             }
-            if wait(changed, socket).await {
+            if wait(changed, socket).await.is_none() {
                 return Err(EndReason::SocketClosed);
             }
         }
@@ -77,25 +71,21 @@ impl<T: Send + Sync + 'static> LiveSessions<T> {
     }
 }
 
-/// Waits for a notification, or until the socket is gone: then returns `true`.
-async fn wait(
-    mut changed: std::pin::Pin<&mut tokio::sync::futures::Notified<'_>>,
+/// Waits for `event`, or until the socket is gone: then returns `None`.
+async fn wait<E: Future>(
+    mut event: Pin<&mut E>,
     socket: Option<&Arc<dyn LiveSocket>>,
-) -> bool {
+) -> Option<E::Output> {
     let Some(socket) = socket else {
-        changed.await;
-        return false;
+        return Some(event.await);
     };
     loop {
         let gone = matches!(socket.presence(), Presence::Gone | Presence::Leaving);
         if gone {
-            return true;
+            return None;
         }
-        if tokio::time::timeout(SOCKET_INTERVAL, changed.as_mut())
-            .await
-            .is_ok()
-        {
-            return false;
+        if let Ok(output) = tokio::time::timeout(SOCKET_INTERVAL, event.as_mut()).await {
+            return Some(output);
         }
     }
 }

@@ -249,7 +249,7 @@ pub(super) fn check_all<T>(core: &Core<T>, urgency: Queued) -> usize {
         state.invalidate();
         // Jobs of a worker that died are queued again.
         if urgency == Queued::Urgent {
-            state.queued = Queued::No;
+            state.queued = None;
         }
         core.queue_check(entry, &mut state, urgency);
     }
@@ -268,7 +268,7 @@ fn start<T: Send + Sync + 'static>(
     match job {
         Job::Check(entry) => {
             // Or it was queued again in the urgent lane, where it has been taken or will be.
-            if lane == Lane::Urgent || entry.state().queued == Queued::Routine {
+            if lane == Lane::Urgent || entry.state().queued == Some(Queued::Routine) {
                 running.spawn(async move { check(&core, &entry).await });
             }
         }

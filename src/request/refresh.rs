@@ -1,19 +1,14 @@
 //! Sending a cookie again, so that it lives as long as its session.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, request::Parts};
-use tokio::time::Instant;
 
 use crate::{
     extractor::{Handshake, SessionCookie},
     id::SessionId,
     lock::Mutex,
+    recent::Recent,
     session::Session,
 };
 
@@ -28,14 +23,8 @@ struct Inner {
     cookie: Box<dyn SessionCookie>,
     /// Maximum interval between two refreshes.
     max_interval: Duration,
-    sent: Mutex<Sent>,
-}
-
-/// When the cookies of sessions may be sent again.
-#[derive(Default)]
-struct Sent {
-    next: HashMap<SessionId, Instant>,
-    order: VecDeque<(Instant, SessionId)>,
+    /// The sessions whose cookie was sent within the interval.
+    sent: Mutex<Recent<SessionId, ()>>,
 }
 
 impl CookieRefresh {
@@ -43,7 +32,7 @@ impl CookieRefresh {
         Self(Arc::new(Inner {
             cookie: Box::new(cookie),
             max_interval,
-            sent: Mutex::default(),
+            sent: Mutex::new(Recent::new(CAPACITY)),
         }))
     }
 
@@ -51,12 +40,12 @@ impl CookieRefresh {
     pub(super) fn may_be_due(&self, parts: &Parts) -> bool {
         let presented = self.0.cookie.presented(&Handshake::from_parts(parts));
         let sent = self.0.sent.lock();
-        presented.iter().any(|id| sent.is_due(id, Instant::now()))
+        presented.iter().any(|id| sent.get(id).is_none())
     }
 
     /// Whether the request proves the id of this session by the cookie, and a refresh is due.
     fn is_due(&self, parts: &Parts, id: &SessionId) -> bool {
-        self.0.sent.lock().is_due(id, Instant::now())
+        self.0.sent.lock().get(id).is_none()
             && self
                 .0
                 .cookie
@@ -67,36 +56,13 @@ impl CookieRefresh {
     /// The cookie, if it was not sent within the interval; that is then so from now on.
     fn take(&self, id: &SessionId, interval: Duration) -> Option<HeaderValue> {
         let interval = interval.min(self.0.max_interval);
-        let first = self.0.sent.lock().insert(id, interval);
-        first.then(|| self.0.cookie.issue_header(id))
-    }
-}
-
-impl Sent {
-    fn is_due(&self, id: &SessionId, now: Instant) -> bool {
-        self.next.get(id).is_none_or(|next| *next <= now)
-    }
-
-    fn insert(&mut self, id: &SessionId, interval: Duration) -> bool {
-        let now = Instant::now();
-        while self.order.len() >= CAPACITY || self.order.front().is_some_and(|(at, _)| *at <= now) {
-            self.forget_first();
+        let mut sent = self.0.sent.lock();
+        if sent.get(id).is_some() {
+            return None;
         }
-        if !self.is_due(id, now) {
-            return false;
-        }
-        let next = now + interval;
-        self.next.insert(id.clone(), next);
-        self.order.push_back((next, id.clone()));
-        true
-    }
-
-    fn forget_first(&mut self) {
-        if let Some((at, id)) = self.order.pop_front()
-            && self.next.get(&id) == Some(&at)
-        {
-            self.next.remove(&id);
-        }
+        sent.insert(id, (), interval);
+        drop(sent);
+        Some(self.0.cookie.issue_header(id))
     }
 }
 
@@ -139,27 +105,5 @@ impl fmt::Debug for CookieRefresh {
         f.debug_struct("CookieRefresh")
             .field("cookie", &self.0.cookie.name())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cookie_is_sent_once_per_interval_and_the_memory_is_bounded() {
-        let mut sent = Sent::default();
-        let id = |n: usize| -> SessionId { format!("id-{n}").parse().unwrap() };
-        let interval = Duration::from_mins(5);
-        assert!(sent.insert(&id(0), interval) && !sent.insert(&id(0), interval));
-        tokio::time::advance(interval).await;
-        assert!(sent.insert(&id(0), interval));
-        for n in 0..2 * CAPACITY {
-            sent.insert(&id(n), interval);
-            assert!(sent.next.len() <= CAPACITY && sent.order.len() <= CAPACITY);
-        }
-        tokio::time::advance(interval).await;
-        assert!(sent.insert(&id(1), interval));
-        assert_eq!((sent.next.len(), sent.order.len()), (1, 1));
     }
 }

@@ -235,11 +235,8 @@ impl<T: Send + Sync + 'static, H> SessionMiddleware<T, H> {
             .with_auth(&payload);
         match admit(&self.bridge, socket, &handshake, self.on_end.hook()).await {
             Ok(attachment) => {
-                // Should the session have ended by now, its socket is retired already, and the extractors
-                // of the connect handler find the end.
-                if attachment.end_reason().is_some() {
-                    attachment.socket().leave_rooms();
-                }
+                // Should the session have ended by now, its socket is retired, and the extractors of the
+                // connect handler find the end.
                 let attachment = Arc::new(attachment);
                 attach(socket, |earlier| Attached::Session {
                     attachment: attachment.clone(),

@@ -72,11 +72,13 @@ impl<A: Adapter, T> IoSocket<A, T> {
     }
 
     /// Whether rooms of the seat are those of this socket. An empty seat is this socket's only while it has
-    /// not entered its namespace yet.
-    fn has_seat(&self, socket: &Arc<Socket<A>>) -> bool {
+    /// not entered its namespace yet. When another middleware rejects it, which nothing tells, socketioxide
+    /// takes it out of its rooms, and a successor's are others.
+    fn has_seat(&self, socket: &Arc<Socket<A>>, own: &str) -> bool {
         match Self::at_seat(socket) {
             AtSeat::This => true,
-            AtSeat::Empty => !self.entered.load(Ordering::SeqCst),
+            AtSeat::Empty if self.entered.load(Ordering::SeqCst) => false,
+            AtSeat::Empty => socket.rooms().iter().any(|room| &**room == own),
             AtSeat::Another | AtSeat::NoNamespace => false,
         }
     }
@@ -136,23 +138,23 @@ impl<A: Adapter, T: Send + Sync + 'static> LiveSocket for IoSocket<A, T> {
         self.leaving.swap(leaving, Ordering::SeqCst) && leaving
     }
 
-    fn join_later(&self, room: String) {
+    fn join_later(&self, room: String, own: &str) {
         let Some(socket) = self.socket.upgrade() else {
             return;
         };
-        if !self.has_seat(&socket) {
+        if !self.has_seat(&socket, own) {
             return;
         }
         socket.join(room.clone());
         // Should it have left meanwhile, its rooms were emptied before it joined this one.
-        if !self.has_seat(&socket) {
+        if !self.has_seat(&socket, own) {
             socket.leave(room);
         }
     }
 
-    fn leave_rooms(&self) {
+    fn leave_rooms(&self, own: &str) {
         if let Some(socket) = self.socket.upgrade()
-            && self.has_seat(&socket)
+            && self.has_seat(&socket, own)
         {
             socket.leave_all();
         }

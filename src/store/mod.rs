@@ -191,6 +191,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// session is to be found under one of the two at least, and in the end under the new one alone; a
     /// concurrent save is either in what was renamed, or finds the session [`Gone`](Saved::Gone). `false` when there is no session `old`.
     ///
+    /// A store that keeps [marks](Self::mark_replaced) leaves one of `old` in the same step, so that there is
+    /// one whenever another node misses `old`, and none after a failure, after which `old` may be deleted.
+    ///
     /// # Errors
     ///
     /// When the store fails, or a session `new` exists, which is left as it is.
@@ -220,9 +223,9 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 
     /// Records for [`REPLACED_MARK_TTL`] that this id is being replaced by another one, because of a
-    /// rotation or a sign-in. Called before the id is renamed or deleted. The mark must not contain
-    /// the new id. It is a hint that chooses how sockets of the old id are disconnected, so a store
-    /// may lose it.
+    /// sign-in. Called before the id is deleted; a [rename](Self::rename) leaves the same mark. It must not
+    /// contain the new id. It is a hint that chooses how sockets of the old id are disconnected, so a
+    /// store may lose it.
     ///
     /// # Errors
     ///
@@ -231,8 +234,8 @@ pub trait SessionStore: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether [`mark_replaced`](Self::mark_replaced) was called for this id, on any node, within
-    /// [`REPLACED_MARK_TTL`]. Called when a session that is live on this node was not found.
+    /// Whether [`mark_replaced`](Self::mark_replaced) was called for this id, or it was renamed, on any
+    /// node, within [`REPLACED_MARK_TTL`]. Called when a session that is live on this node was not found.
     ///
     /// # Errors
     ///

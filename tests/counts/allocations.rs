@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use crate::{
-    counter::{TRIES, allocations},
+    counter::{Alone, TRIES},
     user::{User, ann, cookie},
 };
 
@@ -53,6 +53,7 @@ fn presents(session: &Session<User>, cookie: &SignedCookie) -> String {
 
 #[test]
 fn resolving_a_session_from_memory() {
+    let mut alone = Alone::begin();
     let runtime = runtime();
     let _context = runtime.enter();
     let (bridge, cookie) = bridge();
@@ -62,12 +63,13 @@ fn resolving_a_session_from_memory() {
     let handshake = Handshake::from_parts(&parts);
     // The store answers at once, so the future is ready at once.
     let resolve = || bridge.resolve(&handshake).now_or_never().unwrap().unwrap();
-    let count = allocations(resolve);
+    let count = alone.allocations(resolve);
     assert!(count <= 5 + WITH_METRICS, "{count} allocations");
 }
 
 #[test]
 fn resolving_a_session_that_is_live() {
+    let mut alone = Alone::begin();
     let runtime = runtime();
     let _context = runtime.enter();
     let (bridge, cookie) = bridge();
@@ -84,12 +86,13 @@ fn resolving_a_session_that_is_live() {
     });
     let handshake = Handshake::from_parts(&parts);
     let resolve = || bridge.resolve(&handshake).now_or_never().unwrap().unwrap();
-    let count = allocations(resolve);
+    let count = alone.allocations(resolve);
     assert!(count <= 1, "{count} allocations: the id, and nothing else");
 }
 
 #[test]
 fn a_request_that_never_asks_for_its_session() {
+    let mut alone = Alone::begin();
     let runtime = runtime();
     let _context = runtime.enter();
     let (bridge, cookie) = bridge();
@@ -101,8 +104,8 @@ fn a_request_that_never_asks_for_its_session() {
     let mut plain = handler;
     let mut layered = bridge.layer().layer(handler);
     let requests = || Request::from_parts(request(&shown), ());
-    let plain = allocations(|| plain.call(requests()).now_or_never().unwrap().unwrap());
-    let layered = allocations(|| layered.call(requests()).now_or_never().unwrap().unwrap());
+    let plain = alone.allocations(|| plain.call(requests()).now_or_never().unwrap().unwrap());
+    let layered = alone.allocations(|| layered.call(requests()).now_or_never().unwrap().unwrap());
     let count = layered - plain;
     // Its entry in the request, and the extensions' map, its table and its slot.
     let limit = 4 + WITH_TOWER_SESSIONS;
@@ -137,6 +140,7 @@ where
 
 /// Allocations of a client that connects, over those without sessions. Each client shows the next cookie.
 fn allocations_over_bare(
+    alone: &mut Alone,
     runtime: &Runtime,
     bridge: &SessionBridge<User>,
     cookies: &[String],
@@ -148,14 +152,14 @@ fn allocations_over_bare(
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", async |_: SocketRef| ());
     let mut bare = layer.layer(not_found);
-    let bare = allocations(|| runtime.block_on(connect(&mut bare, &cookies[0])));
+    let bare = alone.allocations(|| runtime.block_on(connect(&mut bare, &cookies[0])));
 
     let (layer, io) = SocketIo::new_layer();
     let on_connect = async |_: SocketRef, _: Session<User>| ();
     io.ns("/", on_connect.with(bridge.require()));
     let mut ours = bridge.layer().layer(layer.layer(not_found));
     let mut cookies = cookies.iter().cycle();
-    let ours = allocations(|| {
+    let ours = alone.allocations(|| {
         let cookie = cookies.next().unwrap();
         runtime.block_on(connect(&mut ours, cookie));
     });
@@ -167,22 +171,24 @@ const FURTHER_SOCKET: usize = 30 + 3 * WITH_TOWER_SESSIONS + 2 * WITH_METRICS;
 
 #[test]
 fn a_further_socket_of_a_live_session() {
+    let mut alone = Alone::begin();
     let runtime = runtime();
     let (bridge, cookie) = bridge();
     let session = runtime.block_on(bridge.create(ann())).unwrap();
     let cookies = [presents(&session, &cookie)];
-    let count = allocations_over_bare(&runtime, &bridge, &cookies);
+    let count = allocations_over_bare(&mut alone, &runtime, &bridge, &cookies);
     assert!(bridge.live_sockets() > 1 && bridge.live_sessions() == 1);
     assert!(count <= FURTHER_SOCKET, "{count} allocations");
 }
 
 #[test]
 fn the_first_socket_of_a_session() {
+    let mut alone = Alone::begin();
     let runtime = runtime();
     let (bridge, cookie) = bridge();
     let create = || runtime.block_on(bridge.create(ann())).unwrap();
     let cookies: Vec<_> = (0..TRIES).map(|_| presents(&create(), &cookie)).collect();
-    let count = allocations_over_bare(&runtime, &bridge, &cookies);
+    let count = allocations_over_bare(&mut alone, &runtime, &bridge, &cookies);
     assert!(bridge.live_sockets() == TRIES && bridge.live_sessions() == TRIES);
     // What a further socket needs, then the entry with its list of sockets, a load, and the room.
     let limit = FURTHER_SOCKET + 7 + WITH_METRICS;

@@ -12,7 +12,10 @@ use socketioxide_session::{
     RedisStore, Session, SessionBridge, SignedCookie, extractor::Handshake,
 };
 
-use crate::user::{User, ann, cookie};
+use crate::{
+    counter::Alone,
+    user::{User, ann, cookie},
+};
 
 /// A server that ends with its handle.
 struct Redis {
@@ -151,6 +154,7 @@ async fn fresh(redis: &Redis, session: &Session<User>) {
 
 #[tokio::test]
 async fn a_session_that_is_not_live_costs_one_load() {
+    let _alone = Alone::begin_async().await;
     let redis = Redis::start().await;
     let (bridge, cookie) = bridge(&redis).await;
     let session = bridge.create(ann()).await.unwrap();
@@ -169,6 +173,7 @@ async fn a_session_that_is_not_live_costs_one_load() {
 /// queued.
 #[tokio::test]
 async fn a_load_is_one_write() {
+    let _alone = Alone::begin_async().await;
     let redis = Redis::start().await;
     let (bridge, cookie) = bridge(&redis).await;
     let session = bridge.create(ann()).await.unwrap();
@@ -191,6 +196,7 @@ async fn a_load_is_one_write() {
 
 #[tokio::test]
 async fn a_session_that_is_live_and_fresh_costs_nothing() {
+    let _alone = Alone::begin_async().await;
     let redis = Redis::start().await;
     let (bridge, cookie) = bridge(&redis).await;
     let session = bridge.create(ann()).await.unwrap();
@@ -205,6 +211,7 @@ async fn a_session_that_is_live_and_fresh_costs_nothing() {
 
 #[tokio::test]
 async fn an_update_costs_one_script_and_one_load_after_its_report() {
+    let _alone = Alone::begin_async().await;
     let redis = Redis::start().await;
     let (bridge, _) = bridge(&redis).await;
     let session = bridge.create(ann()).await.unwrap();
@@ -223,6 +230,7 @@ async fn an_update_costs_one_script_and_one_load_after_its_report() {
 #[tokio::test]
 async fn ten_thousand_sessions_without_sockets_cost_the_server_its_tracking_table_only() {
     const NUMBER: u64 = 10_000;
+    let _alone = Alone::begin_async().await;
     let redis = Redis::start().await;
     let (bridge, cookie) = bridge(&redis).await;
     let mut requests = Vec::new();

@@ -23,7 +23,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use super::id_locks::IdLocks;
 use crate::{
     lock::Mutex,
-    recent::RecentIds,
+    recent::Recent,
     store::{Change, Changes, CurrentRequest, REPLACED_MARK_TTL, tower_sessions::raw_id},
 };
 
@@ -41,14 +41,20 @@ const REPORT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Reports {
     pub(super) locks: IdLocks,
     feed: broadcast::Sender<Change>,
-    recent: Mutex<Recent>,
+    marks: Mutex<Marks>,
 }
 
-struct Recent {
-    deleted: RecentIds<i128>,
-    replaced: RecentIds<i128>,
+struct Marks {
+    deleted: Recent<i128, ()>,
+    replaced: Recent<i128, ()>,
     /// The deletions of running requests that no create has followed yet, by the request's id.
     undecided: HashMap<usize, Vec<i128>>,
+}
+
+impl Marks {
+    fn mark_replaced(&mut self, id: i128) {
+        self.replaced.insert(&id, (), REPLACED_MARK_TTL);
+    }
 }
 
 impl Reports {
@@ -56,9 +62,9 @@ impl Reports {
         Self {
             locks: IdLocks::default(),
             feed: broadcast::Sender::new(FEED_CAPACITY),
-            recent: Mutex::new(Recent {
-                deleted: RecentIds::new(DELETED_TTL, MAX_DELETED),
-                replaced: RecentIds::new(REPLACED_MARK_TTL, MAX_REPLACED),
+            marks: Mutex::new(Marks {
+                deleted: Recent::new(MAX_DELETED),
+                replaced: Recent::new(MAX_REPLACED),
                 undecided: HashMap::new(),
             }),
         }
@@ -96,19 +102,19 @@ impl Reports {
 
     /// Records a deletion that is about to begin, so that no save undoes it.
     pub(super) fn deleting(&self, id: i128) {
-        self.recent.lock().deleted.insert(id);
+        self.marks.lock().deleted.insert(&id, (), DELETED_TTL);
     }
 
     pub(super) fn was_deleted(&self, id: i128) -> bool {
-        self.recent.lock().deleted.contains(&id)
+        self.marks.lock().deleted.get(&id).is_some()
     }
 
     pub(super) fn mark_replaced(&self, id: i128) {
-        self.recent.lock().replaced.insert(id);
+        self.marks.lock().mark_replaced(id);
     }
 
     pub(super) fn was_replaced(&self, id: i128) -> bool {
-        self.recent.lock().replaced.contains(&id)
+        self.marks.lock().replaced.get(&id).is_some()
     }
 
     /// Marks `id` as replaced until the running request shows whether it was.
@@ -118,9 +124,9 @@ impl Reports {
         };
         let number = request.id();
         let is_first = {
-            let mut recent = self.recent.lock();
-            recent.replaced.insert(id);
-            let undecided = recent.undecided.entry(number).or_default();
+            let mut marks = self.marks.lock();
+            marks.mark_replaced(id);
+            let undecided = marks.undecided.entry(number).or_default();
             undecided.push(id);
             undecided.len() == 1
         };
@@ -133,7 +139,7 @@ impl Reports {
     /// A session was created: it replaces those that the running request has deleted before.
     pub(super) fn created_in_request(&self) {
         if let Some(request) = CurrentRequest::get()
-            && let Some(undecided) = self.recent.lock().undecided.get_mut(&request.id())
+            && let Some(undecided) = self.marks.lock().undecided.get_mut(&request.id())
         {
             undecided.clear();
         }
@@ -141,10 +147,10 @@ impl Reports {
 
     fn request_ended(&self, number: usize) {
         let ended = {
-            let mut recent = self.recent.lock();
-            let ended = recent.undecided.remove(&number).unwrap_or_default();
+            let mut marks = self.marks.lock();
+            let ended = marks.undecided.remove(&number).unwrap_or_default();
             for id in &ended {
-                recent.replaced.remove(id);
+                marks.replaced.remove(id);
             }
             ended
         };

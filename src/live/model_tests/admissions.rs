@@ -213,12 +213,12 @@ impl LiveSocket for EndsInJoin {
         self.socket.join(room);
     }
 
-    fn join_later(&self, room: String) {
+    fn join_later(&self, room: String, _: &str) {
         self.join(room);
     }
 
-    fn leave_rooms(&self) {
-        self.socket.leave_rooms();
+    fn leave_rooms(&self, own: &str) {
+        self.socket.leave_rooms(own);
     }
 
     fn disconnect(&self) {}

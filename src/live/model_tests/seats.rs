@@ -96,7 +96,8 @@ fn a_successor_keeps_its_rooms_while_the_old_socket_is_retired() {
                 }
                 if let First::WasRejectedAndIsInert = first {
                     let when = Disconnect::later();
-                    run.live.replace(&run.id, when).await.unwrap();
+                    let new = run.live.core().entry(&other);
+                    run.live.replace(&run.id, &new, when).await.unwrap();
                 } else {
                     run.live.end(&view.entry).await.unwrap();
                 }

@@ -1,8 +1,11 @@
 //! Sockets without a server.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -14,6 +17,8 @@ pub(crate) struct PlainSocket {
     number: usize,
     gone: AtomicBool,
     in_room: AtomicBool,
+    /// The reasons that its end hook was called with, if it has one.
+    ended: Option<Arc<Mutex<Vec<EndReason>>>>,
 }
 
 impl Default for PlainSocket {
@@ -23,11 +28,22 @@ impl Default for PlainSocket {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             gone: AtomicBool::new(false),
             in_room: AtomicBool::new(false),
+            ended: None,
         }
     }
 }
 
 impl PlainSocket {
+    /// A socket with an end hook, and the reasons that this is called with.
+    pub(crate) fn with_end_hook() -> (Arc<Self>, Arc<Mutex<Vec<EndReason>>>) {
+        let ended = Arc::<Mutex<Vec<EndReason>>>::default();
+        let socket = Self {
+            ended: Some(ended.clone()),
+            ..Self::default()
+        };
+        (Arc::new(socket), ended)
+    }
+
     pub(crate) fn is_in_room(&self) -> bool {
         self.in_room.load(Ordering::SeqCst)
     }
@@ -62,13 +78,13 @@ impl LiveSocket for PlainSocket {
         self.in_room.store(true, Ordering::SeqCst);
     }
 
-    fn join_later(&self, room: String) {
+    fn join_later(&self, room: String, _: &str) {
         if !self.is_gone() {
             self.join(room);
         }
     }
 
-    fn leave_rooms(&self) {
+    fn leave_rooms(&self, _: &str) {
         self.in_room.store(false, Ordering::SeqCst);
     }
 
@@ -79,8 +95,9 @@ impl LiveSocket for PlainSocket {
 
     fn release(&self) {}
 
-    fn end_hook(&self, _: EndReason) -> Option<Box<dyn FnOnce() + Send>> {
-        None
+    fn end_hook(&self, reason: EndReason) -> Option<Box<dyn FnOnce() + Send>> {
+        let ended = self.ended.clone()?;
+        Some(Box::new(move || ended.lock().push(reason)))
     }
 }
 
@@ -92,12 +109,12 @@ pub(crate) struct Place(Mutex<Occupied>);
 #[derive(Default)]
 struct Occupied {
     by: Option<usize>,
-    joined: bool,
+    rooms: HashSet<String>,
 }
 
 impl Place {
     pub(crate) fn is_in_room(&self) -> bool {
-        self.0.lock().joined
+        !self.0.lock().rooms.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -158,11 +175,12 @@ impl SeatedSocket {
         self.connected.store(true, Ordering::SeqCst);
     }
 
-    /// An empty seat is this socket's only while it has not entered its namespace yet.
-    fn acts(&self, place: &Occupied) -> bool {
+    /// An empty seat is this socket's only while it has not entered its namespace yet, and the room is there
+    /// that it joined at its admission.
+    fn acts(&self, place: &Occupied, own: &str) -> bool {
         match place.by {
             Some(by) => by == self.number,
-            None => !self.entered.load(Ordering::SeqCst),
+            None => !self.entered.load(Ordering::SeqCst) && place.rooms.contains(own),
         }
     }
 
@@ -198,21 +216,21 @@ impl LiveSocket for SeatedSocket {
         false
     }
 
-    fn join(&self, _: String) {
-        self.place.0.lock().joined = true;
+    fn join(&self, room: String) {
+        self.place.0.lock().rooms.insert(room);
     }
 
-    fn join_later(&self, _: String) {
+    fn join_later(&self, room: String, own: &str) {
         let mut place = self.place.0.lock();
-        if self.acts(&place) {
-            place.joined = true;
+        if self.acts(&place, own) {
+            place.rooms.insert(room);
         }
     }
 
-    fn leave_rooms(&self) {
+    fn leave_rooms(&self, own: &str) {
         let mut place = self.place.0.lock();
-        if self.acts(&place) {
-            place.joined = false;
+        if self.acts(&place, own) {
+            place.rooms.clear();
         }
     }
 

@@ -117,6 +117,9 @@ impl SessionStore for SteppedStore {
             .step(|sessions| {
                 let found = sessions.remove(old);
                 let existed = found.is_some();
+                if existed {
+                    self.replaced.lock().insert(old.clone());
+                }
                 sessions.extend(found.map(|found| (new.clone(), found)));
                 self.report(&Change::Session(old.clone()));
                 existed

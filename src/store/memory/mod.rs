@@ -74,7 +74,7 @@ impl<T> MemoryStore<T> {
         Self {
             shared: Arc::new(Shared {
                 sessions: Mutex::new(sessions),
-                replaced: Mutex::default(),
+                replaced: Mutex::new(ReplacedMarks::new()),
                 feed: broadcast::Sender::new(FEED_CAPACITY),
             }),
             user_id: None,
@@ -231,6 +231,7 @@ impl<T: Clone + Send + Sync + 'static> SessionStore for MemoryStore<T> {
                 return (Err(taken), false);
             }
             if let Some(stored) = sessions.take(old) {
+                self.shared.replaced.lock().add(old);
                 sessions.insert(new.clone(), stored);
                 self.report(new);
             }

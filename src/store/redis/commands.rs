@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    driver::{Driver, DriverError, Reply},
+    driver::{Driver, DriverError, Reply, SetIf},
     error::{failed, taken},
     own_keys::rename_fence,
 };
-use crate::store::StoreError;
+use crate::store::{REPLACED_MARK_TTL, StoreError};
 
 /// The reply of `PTTL` for a missing key.
 const NO_KEY: i64 = -2;
@@ -65,9 +65,11 @@ const KEEP_ALIVE: &str = "
     redis.call('PEXPIRE', KEYS[1], ARGV[1])
     return tonumber(ARGV[1])";
 
+/// Renames, and marks the old key's session as replaced.
 const RENAME: &str = "
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
     if redis.call('RENAMENX', KEYS[1], KEYS[2]) == 0 then return 1 end
+    redis.call('SET', KEYS[3], '1', 'PX', ARGV[1])
     return 2";
 
 /// The result of a compare-and-swap.
@@ -178,14 +180,32 @@ pub(super) async fn keep_alive(
     Ok((left != NO_KEY).then(|| life(left).unwrap_or(Duration::MAX)))
 }
 
-/// Renames on one server.
-pub(super) async fn rename(driver: &dyn Driver, old: &str, new: &str) -> Result<bool, StoreError> {
-    let renamed = driver.eval(RENAME, &[old, new], Vec::new()).await;
+/// Renames on one server, and sets the `mark` of what was renamed.
+pub(super) async fn rename(
+    driver: &dyn Driver,
+    old: &str,
+    new: &str,
+    mark: &str,
+) -> Result<bool, StoreError> {
+    let keys = [old, new, mark];
+    let renamed = driver.eval(RENAME, &keys, vec![mark_ttl()]).await;
     match Swap::of(&renamed.map_err(failed)?) {
         Swap::Missing => Ok(false),
         Swap::Differs => Err(taken()),
         Swap::Done => Ok(true),
     }
+}
+
+/// The lifetime of a mark of a replaced session, as an argument of a script.
+pub(super) fn mark_ttl() -> Bytes {
+    REPLACED_MARK_TTL.as_millis().to_string().into()
+}
+
+/// Marks a session as replaced.
+pub(super) async fn mark(driver: &dyn Driver, mark: &str) -> Result<(), DriverError> {
+    let (value, ttl) = (Bytes::from_static(b"1"), Some(REPLACED_MARK_TTL));
+    let marked = driver.set(mark, value, ttl, SetIf::Always).await;
+    marked.map(|_| ())
 }
 
 pub(super) async fn exists(driver: &dyn Driver, key: &str) -> Result<bool, DriverError> {

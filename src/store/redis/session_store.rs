@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{driver::SetIf, error::failed, feed, own_keys::replaced_mark, store::RedisStore};
+use super::{commands, error::failed, feed, own_keys::replaced_mark, store::RedisStore};
 use crate::{
     id::SessionId,
     store::{
-        Capabilities, Changes, Created, IndexedSession, REPLACED_MARK_TTL, Record, Revision, Saved,
-        SessionStore, StoreError, StoreErrorKind,
+        Capabilities, Changes, Created, IndexedSession, Record, Revision, Saved, SessionStore,
+        StoreError, StoreErrorKind,
     },
 };
 
@@ -128,9 +127,8 @@ where
 
     async fn mark_replaced(&self, id: &SessionId) -> Result<(), StoreError> {
         let (driver, _permit) = self.sessions.connections.next()?;
-        let (key, ttl) = (replaced_mark(id), Some(REPLACED_MARK_TTL));
-        let marked = driver.set(&key, Bytes::from_static(b"1"), ttl, SetIf::Always);
-        marked.await.map(|_| ()).map_err(failed)
+        let marked = commands::mark(&**driver, &replaced_mark(id)).await;
+        marked.map_err(failed)
     }
 
     async fn was_replaced(&self, id: &SessionId) -> Result<bool, StoreError> {

@@ -11,6 +11,7 @@ use super::{
     connections::Connections,
     driver::{DriverError, SetIf},
     error::{failed, not_an_id, too_large},
+    own_keys::replaced_mark,
     rename::{self, RenamedRecord},
 };
 use crate::{
@@ -201,6 +202,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         old: &SessionId,
         new: &SessionId,
     ) -> Result<bool, StoreError> {
+        let mark = replaced_mark(old);
         let Some(old) = self.key(old) else {
             return Ok(false);
         };
@@ -208,11 +210,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Sessions<T> {
         let new = self.key(new).ok_or_else(not_an_id)?;
         let (driver, _permit) = self.connections.next()?;
         if driver.is_clustered() {
-            return rename::rename(driver, old, new, record).await;
+            return rename::rename(driver, old, new, mark, record).await;
         }
         match record {
-            Some(renamed) => rename::rename_record(&**driver, &old, &new, &renamed).await,
-            None => commands::rename(&**driver, &old, &new).await,
+            Some(renamed) => rename::rename_record(&**driver, &old, &new, &mark, &renamed).await,
+            None => commands::rename(&**driver, &old, &new, &mark).await,
         }
     }
 

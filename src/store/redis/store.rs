@@ -99,7 +99,8 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 ///   requests read, and every id with a good signature whose session is gone, stays in the server's tracking table until it changes or expires: about 150 bytes.
 ///   The table holds up to `tracking-table-max-keys` keys (1,000,000 by default; shared by all clients).
 ///   Beyond that the server drops keys at random and reports each as changed, which costs a load if the
-///   session is live, and nothing is missed. How large it must be, and what else a server and a node need,
+///   session is live. Nothing is missed, but such reports of a session are followed more and more slowly,
+///   down to one load in five seconds. How large it must be, and what else a server and a node need,
 ///   is calculated in [`docs::nodes`](crate::docs::nodes#sizes).
 /// - **Eviction ends sessions.** With `maxmemory` and an `allkeys-` policy the server deletes sessions
 ///   that are in use. Use `noeviction`, or a database server of its own.

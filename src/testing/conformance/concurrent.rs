@@ -63,6 +63,8 @@ where
     let two = law.create(&*store, &S::Data::sample(2, "two"), LONG).await;
     let renamed = store.rename(&one, &two).await;
     law.check(renamed.is_err(), "a taken id was given to another session");
+    let replaced = law.call("was_replaced", store.was_replaced(&one)).await;
+    law.check(!replaced, "a refused renaming left a mark of the id");
     let (one, two) = (
         law.load(&*store, &one).await,
         law.must_load(&*store, &two).await,

@@ -280,6 +280,53 @@ async fn a_rejected_socket_leaves_the_rooms_of_its_successor_alone() {
     assert_eq!(held.lock().unwrap().len(), 1);
 }
 
+/// The same, but the session of the rejected socket ends while the later middleware decides on its
+/// successor.
+#[tokio::test]
+async fn a_rejected_socket_leaves_the_rooms_of_a_connecting_successor_alone() {
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let (arrived, admit) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let setup = {
+        let (held, arrived, admit) = (held.clone(), arrived.clone(), admit.clone());
+        Setup::new().namespace(move |io, sessions| {
+            let decide = async move |socket: SocketRef| {
+                let mut first = Some(socket);
+                {
+                    let mut held = held.lock().unwrap();
+                    if held.is_empty() {
+                        held.extend(first.take());
+                    }
+                }
+                if first.is_none() {
+                    return Err("TRY_AGAIN");
+                }
+                arrived.notify_one();
+                admit.notified().await;
+                Ok(())
+            };
+            let on_connect = async move |socket: SocketRef| {
+                socket.emit("session", "in").ok();
+            };
+            io.ns("/chat", on_connect.with(decide).with(sessions.require()));
+        })
+    };
+    let server = setup.start().await;
+    let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
+    let mut tab = server.client(&[]).await;
+    let frame = tab.refused("/chat", &server.token_of(&ann)).await;
+    assert!(frame.contains("TRY_AGAIN"), "{frame}");
+    tab.send(&format!("40/chat,{}", server.token_of(&bob)))
+        .await;
+    soon("the successor connects", arrived.notified()).await;
+    ann.end().await.unwrap();
+    // Longer than any interval at which the old socket is looked at.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    admit.notify_one();
+    tab.frame_of("42/chat,").await;
+    assert_eq!(server.in_room("/chat", &bob.room()), 1);
+    assert_eq!(held.lock().unwrap().len(), 1);
+}
+
 // --- Others are not delayed ---------------------------------------------------------------------
 
 /// The synchronous part of one user's disconnect handler blocks: another user's logout on another

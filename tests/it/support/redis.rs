@@ -455,7 +455,9 @@ pub(crate) async fn works(store: &RedisStore<User>, delete: impl Fn(&str)) {
     assert!(matches!(saved, Saved::Saved(_)));
     assert!(store.touch(&old, &ann(), HOUR * 2).await.unwrap());
     let id = SessionId::generate().unwrap();
+    assert!(!store.was_replaced(&old).await.unwrap());
     assert!(store.rename(&old, &id).await.unwrap());
+    assert!(store.was_replaced(&old).await.unwrap());
     assert!(store.load(&old).await.unwrap().is_none());
     must_load(store, &id).await;
     delete(&key(&id));

@@ -12,6 +12,9 @@
 //! crate wait, until it expires or the old key is deleted; without it, a session that is saved all the
 //! time could not be renamed. It is not needed for safety: the deletion compares.
 //!
+//! The mark that tells other nodes of a replaced session comes and goes with the copy, because they may miss
+//! the old key from its deletion on.
+//!
 //! When the answer to the deletion is lost, the deletion may have been run, or may be run later; then the
 //! copy stays, because it may be the session. Its id was given to no client, and it expires with the
 //! session.
@@ -50,6 +53,7 @@ pub(in crate::store::redis) async fn rename(
     driver: &Arc<dyn Driver>,
     old: String,
     new: String,
+    mark: String,
     record: RenamedRecord,
 ) -> Result<bool, StoreError> {
     let driver = driver.clone();
@@ -57,6 +61,7 @@ pub(in crate::store::redis) async fn rename(
         let copying = Copying {
             driver: &*driver,
             new: &new,
+            mark: &mark,
             record: &record,
         };
         copying.copy_then_delete(&old).await
@@ -79,6 +84,7 @@ struct Copied {
 struct Copying<'a> {
     driver: &'a dyn Driver,
     new: &'a str,
+    mark: &'a str,
     record: &'a RenamedRecord,
 }
 
@@ -100,6 +106,7 @@ impl Copying<'_> {
                 Ok(Outcome::Stored(stored)) => copied = self.update(&copied, stored).await?,
                 // It ended meanwhile.
                 Ok(Outcome::Missing) => {
+                    self.unmark().await;
                     let removed = delete_if(self.driver, self.new, &copied.copy).await;
                     return removed.map(|_| false).map_err(failed);
                 }
@@ -131,7 +138,16 @@ impl Copying<'_> {
             .set(self.new, copy, copied.ttl, SetIf::Missing)
             .await;
         match set {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                if let Err(error) = commands::mark(self.driver, self.mark).await {
+                    tracing::debug!(
+                        target: target::STORE,
+                        error = &failed(error) as &dyn std::error::Error,
+                        "a renamed session could not be marked as replaced"
+                    );
+                }
+                Ok(())
+            }
             Ok(false) => Err(taken()),
             Err(error) => {
                 // It may exist all the same.
@@ -185,9 +201,14 @@ impl Copying<'_> {
         touched.map(|_| ()).map_err(failed)
     }
 
-    /// Removes the copy if the server can be reached. It expires otherwise.
+    /// Removes the copy and the mark if the servers can be reached. They expire otherwise.
     async fn remove(&self, copy: &Bytes) {
+        self.unmark().await;
         let _ = delete_if(self.driver, self.new, copy).await;
+    }
+
+    async fn unmark(&self) {
+        let _ = self.driver.delete(self.mark).await;
     }
 }
 

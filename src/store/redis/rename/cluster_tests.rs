@@ -77,8 +77,8 @@ impl Driver for Cluster {
         Ok(self.keys.lock().insert(key.to_owned(), value).is_none())
     }
 
-    async fn delete(&self, _: &str) -> Result<bool, DriverError> {
-        unreachable!("a rename deletes in scripts")
+    async fn delete(&self, key: &str) -> Result<bool, DriverError> {
+        Ok(self.keys.lock().remove(key).is_some())
     }
 
     async fn eval(
@@ -128,7 +128,7 @@ impl Driver for Cluster {
 }
 
 async fn renamed(cluster: &Arc<dyn Driver>) -> StoreErrorKind {
-    let renamed = rename(cluster, "old".into(), "new".into(), None).await;
+    let renamed = rename(cluster, "old".into(), "new".into(), "mark".into(), None).await;
     renamed.unwrap_err().kind()
 }
 
@@ -138,15 +138,17 @@ async fn it_fails_while_another_program_writes_and_leaves_the_session() {
     assert_eq!(renamed(&cluster).await, StoreErrorKind::Unavailable);
     assert!(cluster.get("old").await.unwrap().is_some());
     assert!(cluster.get("new").await.unwrap().is_none());
+    assert!(cluster.get("mark").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn once_the_old_key_is_deleted_it_does_not_fail_any_more() {
     let cluster = cluster(Fault::Touched);
-    let renamed = rename(&cluster, "old".into(), "new".into(), None).await;
+    let renamed = rename(&cluster, "old".into(), "new".into(), "mark".into(), None).await;
     assert!(renamed.unwrap());
     assert!(cluster.get("old").await.unwrap().is_none());
     assert!(cluster.get("new").await.unwrap().is_some());
+    assert!(cluster.get("mark").await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -156,5 +158,6 @@ async fn the_copy_stays_when_it_may_be_the_session() {
         assert_eq!(renamed(&cluster).await, StoreErrorKind::Timeout);
         assert!(cluster.get("old").await.unwrap().is_none());
         assert!(cluster.get("new").await.unwrap().is_some());
+        assert!(cluster.get("mark").await.unwrap().is_some());
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
+        commands::mark_ttl,
         driver::{Driver, Reply},
         error::{failed, taken},
         own_keys::rename_fence,
@@ -12,14 +13,15 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Moves a session to another key with another value, and deletes the fence, if its value is the expected
-/// one. Otherwise returns its value.
+/// Moves a session to another key with another value, marks the old one as replaced, and deletes the fence,
+/// if its value is the expected one. Otherwise returns its value.
 const MOVE: &str = "
     local stored = redis.call('GET', KEYS[1])
     if not stored then return {0} end
     if stored ~= ARGV[1] then return {1, stored} end
     if redis.call('RENAMENX', KEYS[1], KEYS[2]) == 0 then return {3} end
     redis.call('SET', KEYS[2], ARGV[2], 'KEEPTTL')
+    redis.call('SET', KEYS[4], '1', 'PX', ARGV[3])
     redis.call('DEL', KEYS[3])
     return {2}";
 
@@ -31,6 +33,7 @@ pub(in crate::store::redis) async fn rename_record(
     driver: &dyn Driver,
     old: &str,
     new: &str,
+    mark: &str,
     renamed: &(dyn Fn(&[u8]) -> Result<Bytes, StoreError> + Send + Sync),
 ) -> Result<bool, StoreError> {
     let fence = rename_fence(old);
@@ -44,7 +47,8 @@ pub(in crate::store::redis) async fn rename_record(
             return Ok(false);
         };
         let value = renamed(&expected)?;
-        let (keys, args) = ([old, new, &fence], vec![expected, value]);
+        let keys = [old, new, &fence, mark];
+        let args = vec![expected, value, mark_ttl()];
         let moved = driver.eval(MOVE, &keys, args).await;
         let Reply::List(moved) = moved.map_err(failed)? else {
             return Ok(false);

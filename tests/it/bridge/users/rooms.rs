@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use socketioxide::{extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{
-    MemoryStore, Session, SessionStore as _, UpdateError,
-    store::{Saved, StoreErrorKind},
+    MemoryStore, Session, SessionId, SessionStore as _, UpdateError,
+    store::{Created, Saved, StoreErrorKind},
 };
 
 use crate::support::{
+    log::OwnLog,
     server::{Server, Setup, User},
     socket::Client,
     until,
@@ -220,6 +221,29 @@ async fn a_user_id_that_panics_is_an_error_where_it_is_written() {
         ids(&server.sessions, "Ann").await,
         [ann.id().clone()].into()
     );
+}
+
+/// Another program wrote the record. Its sockets are admitted, without the room of a user.
+#[tokio::test]
+async fn a_user_id_that_panics_is_logged_where_the_data_is_read() {
+    let log = OwnLog::begin();
+    let plain = MemoryStore::new();
+    let memory = plain.clone().user_id(|user: &User| {
+        assert_ne!(user.name, "odd", "this user has no id");
+        Some(user.name.clone())
+    });
+    let server = Setup::new().store(memory).start().await;
+    let id = SessionId::generate().unwrap();
+    let (odd, hour) = (user("odd"), Duration::from_hours(1));
+    let created = plain.create(&id, &odd, hour).await;
+    assert!(matches!(created, Ok(Created::Created(_))));
+    let odd = server.sessions.get(&id).await.unwrap().unwrap();
+    let line = "a callback panicked callback=\"`user_id`\"";
+    assert_eq!(log.count(line), 0);
+    let mut tab = server.connected(&odd).await;
+    assert_eq!(log.count(line), 1, "{}", log.text());
+    let name = r#"[{"name":"odd","visits":0}]"#;
+    assert_eq!(tab.ask("/", "whoami").await, name);
 }
 
 /// A client left, and came back on its transport with another session. The application holds the first

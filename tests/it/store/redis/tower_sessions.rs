@@ -112,6 +112,7 @@ async fn takes_over(server: &Redis, store: &RedisStore<Name>) {
     // tower-sessions saves and deletes by the id inside.
     assert_eq!(renamed.id, raw(&new));
     assert_eq!(renamed.data, stored.data);
+    assert!(store.was_replaced(&old).await.unwrap());
     assert!(store.load(&old).await.unwrap().is_none());
     let left = store.load(&new).await.unwrap().unwrap().ttl.unwrap();
     assert!(left.as_secs() > 900 && left.as_secs() <= 1000, "{left:?}");
@@ -133,6 +134,7 @@ async fn a_record_of_tower_sessions_is_loaded_updated_renamed_and_deleted() {
     }
     let refused = store.rename(&one, &two).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Other);
+    assert!(!store.was_replaced(&one).await.unwrap());
     assert_eq!(read(&server, &two).data["user"], json!("two"));
     assert_eq!(read(&server, &one).id, raw(&one));
 }
