@@ -107,10 +107,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/devices", get(devices))
         .route("/sign-out-elsewhere", post(sign_out_elsewhere))
         .merge(metrics)
-        .layer(socket_layer)
-        // Last, so that it is outermost and sees every request first.
-        .layer(session_layer)
-        .layer(cors)
+        // The outermost first: the session layer is to see every request before Socket.IO.
+        .layer((cors, session_layer, socket_layer))
         .with_state(App {
             sessions,
             cookie,

@@ -173,7 +173,7 @@ if $all; then
 
     step "Express 4 and connect-redis 8"
     (cd tests/e2e/express/4 && npm ci --no-audit --no-fund)
-    (cd tests/e2e && EXPRESS_MODULES=$PWD/express/4 node --test express.test.mjs)
+    (cd tests/e2e && EXPRESS_MODULES=$PWD/express/4 node --test --test-timeout=600000 express.test.mjs)
 
     step "tower-sessions and axum-login, on SQLite and on Redis"
     cargo build --locked --manifest-path examples/tower_sessions/Cargo.toml --target-dir "$target/tower_sessions"
@@ -191,7 +191,7 @@ if $all; then
             step "Redis tests on ${server#"$target/redis-servers/"}"
             REDIS_SERVER=$server cargo test "${everything[@]}" --test it redis
             REDIS_SERVER=$server cargo test "${everything[@]}" --test redis
-            (cd tests/e2e && REDIS_SERVER=$server node --test redis.test.mjs)
+            (cd tests/e2e && REDIS_SERVER=$server node --test --test-timeout=600000 redis.test.mjs)
         done
     fi
 fi

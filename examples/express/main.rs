@@ -91,9 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let shut_down = sessions.clone();
     let app = Router::new()
         .route("/guest", post(guest))
-        .layer(socket_layer)
-        .layer(sessions.layer())
-        .layer(cors)
+        .layer((cors, sessions.layer(), socket_layer))
         .with_state(App {
             sessions,
             cookie,

@@ -32,8 +32,7 @@ pub(super) type OnRejection = dyn Fn(&SessionRejection, &Handshake<'_>) + Send +
 /// io.ns("/", on_connect.with(sessions.require()));
 /// let app: Router = Router::new()
 ///     .route("/me", get(async |session: Session<String>| session.data().clone()))
-///     .layer(socket_layer)
-///     .layer(sessions.layer());
+///     .layer((sessions.layer(), socket_layer));
 /// # drop(app);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

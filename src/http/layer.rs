@@ -44,8 +44,7 @@ use crate::bridge::SessionBridge;
 /// let (socket_layer, io) = SocketIo::new_layer();
 /// let app: Router = Router::new()
 ///     .route("/me", get(async |user: Session<String>| user.data().clone()))
-///     .layer(socket_layer)
-///     .layer(layer);
+///     .layer((layer, socket_layer));
 /// # drop((app, io));
 /// # Ok(())
 /// # }

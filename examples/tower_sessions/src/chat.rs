@@ -64,8 +64,7 @@ where
 
     let router = routes
         .layer(auth_layer)
-        .layer(socket_layer)
-        .layer(sessions.layer());
+        .layer((sessions.layer(), socket_layer));
     Ok(App {
         router,
         sessions,
