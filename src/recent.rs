@@ -11,8 +11,11 @@ use tokio::time::Instant;
 /// What was inserted a moment ago, each value for a time of its own. When it is full, the oldest is dropped
 /// for a new one. It has no task: what has expired is dropped by later insertions.
 ///
-/// Invariant: each key has one element in `order` with the same insertion, and `order` has at most `capacity`
-/// elements. Those of keys that were removed or inserted again count, too, until they are dropped.
+/// Invariants:
+/// 1. Each key has one element in `order` with the same insertion, and `order` has at most `capacity` elements.
+///    Those of keys that were removed or inserted again count, too, until they are dropped.
+/// 2. A value that has not expired is dropped only while more than half of the elements are those of keys: one
+///    key that is inserted again and again displaces no other.
 pub(crate) struct Recent<K, V> {
     capacity: usize,
     by_key: HashMap<K, (Insertion, V)>,
@@ -41,6 +44,9 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     /// Returns what the key had before, if that has not expired.
     pub(crate) fn insert(&mut self, key: &K, value: V, ttl: Duration) -> Option<V> {
         let now = Instant::now();
+        if self.order.len() >= self.capacity && self.by_key.len() <= self.capacity / 2 {
+            self.drop_outdated();
+        }
         while let Some((oldest, _)) = self.order.front()
             && (oldest.expires <= now || self.order.len() >= self.capacity)
         {
@@ -71,12 +77,18 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((oldest, key)) = self.order.pop_front() {
-            let current = self.by_key.get(&key);
-            if current.is_some_and(|(insertion, _)| *insertion == oldest) {
-                self.by_key.remove(&key);
-            }
+        if let Some((oldest, key)) = self.order.pop_front()
+            && is_current(&self.by_key, oldest, &key)
+        {
+            self.by_key.remove(&key);
         }
+    }
+
+    /// Drops the elements of keys that were removed or inserted again.
+    fn drop_outdated(&mut self) {
+        let by_key = &self.by_key;
+        self.order
+            .retain(|(insertion, key)| is_current(by_key, *insertion, key));
     }
 
     /// The number of values, and of what is kept for them.
@@ -84,6 +96,16 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.by_key.len(), self.order.len())
     }
+}
+
+/// Whether this was the last insertion of the key.
+fn is_current<K: Eq + Hash, V>(
+    by_key: &HashMap<K, (Insertion, V)>,
+    insertion: Insertion,
+    key: &K,
+) -> bool {
+    let last = by_key.get(key).map(|(last, _)| *last);
+    last == Some(insertion)
 }
 
 #[cfg(test)]
@@ -110,6 +132,23 @@ mod tests {
         assert_eq!(recent.get(&"other"), None);
         recent.clear();
         assert_eq!(recent.sizes(), (0, 0));
+    }
+
+    /// As by a client that signs out again and again.
+    #[tokio::test(start_paused = true)]
+    async fn one_key_displaces_no_other() {
+        let mut recent = Recent::new(CAPACITY);
+        let minute = Duration::from_mins(1);
+        for key in 0..CAPACITY / 2 {
+            recent.insert(&key, (), minute);
+        }
+        for _ in 0..1_000 {
+            recent.insert(&0, (), minute);
+            recent.remove(&1);
+            recent.insert(&1, (), minute);
+        }
+        assert!((0..CAPACITY / 2).all(|key| recent.get(&key).is_some()));
+        assert!(recent.sizes().1 <= CAPACITY);
     }
 
     /// Random calls, compared with a list of all that was inserted.

@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// When the store fails. [`Remaining`](EndSessionsError::Remaining) when some sessions ended and others
     /// did not. The call can be repeated.
     pub async fn end_sessions_of_user(&self, user: &str) -> Result<usize, EndSessionsError> {
-        self.end_all(user, &[]).await
+        self.end_all(user, Vec::new).await
     }
 
     /// Ends all sessions of the user of this session but this one: a new password, or "sign out
@@ -95,8 +95,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     ) -> Result<usize, EndSessionsError> {
         let user = self.inner.live.store().user_id(session.data());
         let user = user.ok_or(EndSessionsError::NoUser)?;
-        let but = session.view().ids();
-        self.end_all(&user, &but).await
+        self.end_all(&user, || session.view().ids()).await
     }
 
     /// The room of all sockets of a user, in each namespace: `io.to(sessions.user_room("42"))`. A
@@ -106,12 +105,17 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
         user_room(user)
     }
 
-    /// Ends the sessions of a user, round by round: see [`Ending`].
-    async fn end_all(&self, user: &str, but: &[SessionId]) -> Result<usize, EndSessionsError> {
+    /// Ends the sessions of a user, round by round: see [`Ending`]. Those of the ids that `but` returns go on.
+    async fn end_all(
+        &self,
+        user: &str,
+        but: impl Fn() -> Vec<SessionId>,
+    ) -> Result<usize, EndSessionsError> {
         let mut ending = Ending::new();
         for _ in 0..MAX_LISTINGS {
             let listed = self.list(user).await?;
-            let ids = ending.start_round(listed, but);
+            // After the listing, which may name an id that a rotation is giving a session.
+            let ids = ending.start_round(listed, &but());
             if ids.is_empty() {
                 return ending.outcome();
             }

@@ -205,6 +205,7 @@ impl<T> Core<T> {
         // The worker judges a session by checks that were made while it was watched.
         state.failing = None;
         state.life.set_last_check(None);
+        state.pace.reset();
         if let Some(timer) = state.timer.take() {
             self.timers.remove(timer);
         }
@@ -235,7 +236,7 @@ impl<T> Core<T> {
 
     /// Has a stale entry loaded again: at once, or at its pace.
     fn check_stale(&self, entry: &Arc<Entry<T>>, state: &mut EntryState<T>) {
-        let at = state.snapshot().map(|known| state.pace.next_check(known));
+        let at = state.pace.next_check();
         match at.filter(|at| *at > Instant::now()) {
             None => self.queue_check(entry, state, Queued::Urgent),
             Some(at) => {

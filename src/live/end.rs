@@ -179,9 +179,10 @@ fn mark<T>(
     when: Disconnect,
 ) -> Arc<Entry<T>> {
     core.ended.lock().insert(&entry.id, (), ENDED_TTL);
-    let last = entry.state().life.last().cloned();
     let (answering, sockets, owed) = loop {
         let answering = core.entry(&entry.id);
+        // Not before: while it is not known which entry answers, a rotation of this one may return.
+        let last = entry.state().life.last().cloned();
         let mut state = answering.state();
         let known = state.snapshot().is_some();
         let sockets = core.end(&mut state, reason);

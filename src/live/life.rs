@@ -24,6 +24,10 @@ impl<E> Last<E> {
     fn entry(&self) -> Arc<E> {
         self.0.lock().clone()
     }
+
+    pub(super) fn leads_to(&self, entry: &Arc<E>) -> bool {
+        Arc::ptr_eq(&self.0.lock(), entry)
+    }
 }
 
 /// Whether a session goes on.
@@ -85,7 +89,7 @@ impl<E> Life<E> {
         true
     }
 
-    /// A rotation led here from the entry that holds `last`.
+    /// A rotation led here from the entry that holds `last`, which leads here.
     pub(super) fn follow(&mut self, last: &Arc<Last<E>>) {
         if let Self::Alive {
             last: leads_here, ..
@@ -118,6 +122,14 @@ impl<E> Life<E> {
     /// The session under the last id that rotations on this node gave it, or were giving it.
     pub(super) fn successor(&self) -> Option<Arc<E>> {
         self.last().map(|last| last.entry())
+    }
+
+    /// As [`successor`](Self::successor), or the session under the id that a rotation is giving it.
+    pub(super) fn next(&self) -> Option<Arc<E>> {
+        match self {
+            Self::Alive { rotating_to, .. } => rotating_to.clone(),
+            Self::Ended { .. } => self.successor(),
+        }
     }
 
     pub(super) fn last(&self) -> Option<&Arc<Last<E>>> {

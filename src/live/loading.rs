@@ -62,7 +62,13 @@ impl<'a, T: Send + Sync + 'static> Loading<'a, T> {
             Ok(record) => {
                 let latest = core.config.latest_end(&record.data).and_then(instant_of);
                 let snapshot = Snapshot::loaded(record, began, latest);
-                install_good(core, entry, self.number, self.before, snapshot)
+                let is_capped = latest.is_some() && snapshot.deadline == latest;
+                let loaded = install_good(core, entry, self.number, self.before, snapshot);
+                if is_capped {
+                    // The store's own deadline may have changed behind that of the application.
+                    entry.state().pace.reset();
+                }
+                loaded
             }
             Err(missing) => {
                 let known = install_bad(core, entry, self.number, self.before, &missing);

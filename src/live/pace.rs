@@ -2,8 +2,8 @@
 //!
 //! A server that tracks fewer keys than sessions are live reports each session that it drops from its
 //! table. The load after the report puts that session into the table again, and another one out of it: so
-//! node and server would keep each other busy without end. Reports after which nothing has changed are
-//! therefore followed more and more slowly.
+//! node and server would keep each other busy without end. Reports that come soon after a check, and after
+//! which nothing has changed, are therefore followed more and more slowly.
 
 use std::time::Duration;
 
@@ -13,45 +13,72 @@ use super::snapshot::Snapshot;
 
 /// Maximum interval between two checks of a session while the reports of it find nothing.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
-/// Time without such a report after which the next one is the first again.
+/// A report that comes longer after the last check is followed at once: so seldom they may come.
+const SELDOM: Duration = Duration::from_secs(1);
+/// Time without such a check after which the next one is the first again.
 const QUIET: Duration = Duration::from_secs(10);
 /// Difference between the deadlines that two loads compute of one lifetime: the way from the store takes
 /// its time.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
-/// Since when each report of a session was followed by a load that found nothing new; `None`: the last one
-/// found a change, or there was none.
+/// The checks since the last change that each followed a report and found nothing new; `None`: there was
+/// none.
 ///
-/// Invariant: the interval between two checks is at most half of that time. So the first report is followed
-/// at once, and also the next one that comes a moment after a burst.
+/// Invariants:
+/// 1. The interval between two checks is at most half of the time from the first to the last of them. So
+///    the first report is followed at once, and also the next one that comes a moment after a burst.
+/// 2. A report that makes a certain knowledge uncertain is followed at once when it comes later than that
+///    interval and [`SELDOM`]. Other loads in between do not count.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    idle_since: Option<Instant>,
+    /// Boxed, because few sessions have it at a time.
+    idle: Option<Box<Idle>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    since: Instant,
+    last: Instant,
+}
+
+impl Idle {
+    fn interval(self) -> Duration {
+        ((self.last - self.since) / 2).min(MAX_INTERVAL)
+    }
 }
 
 impl Pace {
     /// A load found `new` where `old` was known. `reported`: it followed a report.
     pub(super) fn found<T>(&mut self, old: &Snapshot<T>, new: &Snapshot<T>, reported: bool) {
         if has_changed(old, new) {
-            self.idle_since = None;
+            self.idle = None;
         } else if reported {
-            let goes_on = new.checked <= old.checked + QUIET;
-            let since = self.idle_since.filter(|_| goes_on);
-            self.idle_since = Some(since.unwrap_or(new.checked));
+            let last = Instant::now();
+            let idle = self.idle.take();
+            let mut idle = idle
+                .filter(|idle| last <= idle.last + QUIET)
+                .unwrap_or_else(|| Box::new(Idle { since: last, last }));
+            idle.last = last;
+            self.idle = Some(idle);
         }
     }
 
-    /// The session was changed on this node, so a report of it is expected.
-    pub(super) fn reset(&mut self) {
-        self.idle_since = None;
+    /// A report came for what was certain until now.
+    pub(super) fn reported(&mut self) {
+        let is_seldom = |idle: &Idle| Instant::now() > idle.last + idle.interval().max(SELDOM);
+        if self.idle.as_deref().is_some_and(is_seldom) {
+            self.idle = None;
+        }
     }
 
-    /// The earliest time of a check after a report, when this is the last that is known.
-    pub(super) fn next_check<T>(&self, known: &Snapshot<T>) -> Instant {
-        let idle = self
-            .idle_since
-            .map(|since| known.checked.saturating_duration_since(since));
-        known.checked + (idle.unwrap_or_default() / 2).min(MAX_INTERVAL)
+    /// The session was changed on this node, so a report of it is expected, or it is not watched any more.
+    pub(super) fn reset(&mut self) {
+        self.idle = None;
+    }
+
+    /// The earliest time of a check after a report; `None`: at once.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.idle.as_deref().map(|idle| idle.last + idle.interval())
     }
 }
 

@@ -1,23 +1,26 @@
 //! Reports after which nothing has changed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
 };
 
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     super::{
-        Attachment, EndReason, LiveSessions,
-        tests_support::{DAY, live, sessions, tab, until},
+        Attachment, Config, EndReason, LiveSessions,
+        tests_support::{DAY, live_with, sessions, tab, until},
     },
     *,
 };
 use crate::{
     id::SessionId,
-    store::{Change, MemoryStore, Saved, SessionStore as _},
-    testing::{Call, Faults},
+    store::{Change, Created, MemoryStore, Saved, SessionStore as _, StoreErrorKind},
+    testing::{Call, Fault, Faults},
 };
 
 /// A live session that is reported every millisecond, as one that the server's table has no room for.
@@ -39,7 +42,11 @@ impl Drop for Noisy {
 
 impl Noisy {
     async fn start() -> Self {
-        let (live, store, faults) = live(DAY);
+        Self::start_with(|_| ()).await
+    }
+
+    async fn start_with(set: impl FnOnce(&mut Config<u32>)) -> Self {
+        let (live, store, faults) = live_with(DAY, set);
         let id = sessions(&store, 1).await.remove(0);
         let tab = tab(&live, &id).await;
         let reporting = Arc::new(AtomicBool::new(true));
@@ -187,4 +194,92 @@ async fn touches_without_a_pause_delay_an_end_for_no_longer_than_loads_differ() 
     assert!(node.store.delete(&node.id).await.unwrap());
     sleep(2 * TOLERANCE).await;
     assert_eq!(node.tab.end_reason(), Some(EndReason::Deleted));
+}
+
+/// The store reports nothing of a routine load, so it says nothing of how often reports come.
+#[tokio::test(start_paused = true)]
+async fn loads_without_a_report_slow_no_check() {
+    let node = Noisy::start().await;
+    sleep(Duration::from_millis(2)).await;
+    node.reporting.store(false, Ordering::SeqCst);
+    sleep(Duration::from_millis(5)).await;
+    for _ in 0..20 {
+        sleep(Duration::from_secs(3)).await;
+        node.live.revalidate().await;
+    }
+    assert!(node.is_followed_at_once().await);
+}
+
+/// As a program that writes the same value again with each request.
+#[tokio::test(start_paused = true)]
+async fn reports_that_come_seldom_slow_no_check() {
+    let node = Noisy::start().await;
+    sleep(Duration::from_millis(2)).await;
+    node.reporting.store(false, Ordering::SeqCst);
+    for _ in 0..100 {
+        sleep(Duration::from_millis(1_500)).await;
+        assert!(node.is_followed_at_once().await);
+    }
+}
+
+/// The application ends the session before another program's lifetime is over, which goes on growing.
+#[tokio::test(start_paused = true)]
+async fn touches_beyond_the_absolute_end_slow_no_check() {
+    let end = Instant::now() + Duration::from_mins(30);
+    // The wall clock stands still in this test.
+    let latest = move |_: &u32| Some(SystemTime::now() + (end - Instant::now()));
+    let node = Noisy::start_with(|config| config.max_lifetime = Some(Arc::new(latest))).await;
+    node.reporting.store(false, Ordering::SeqCst);
+    for _ in 0..100 {
+        sleep(2 * TOLERANCE).await;
+        assert!(node.store.touch(&node.id, &0, DAY).await.unwrap());
+        assert_eq!(node.loads_within(Duration::from_millis(1)).await, 1);
+    }
+}
+
+/// A handle keeps the entry, and what is reported without a socket is not checked.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_watched_again_begins_anew() {
+    let mut node = Noisy::start().await;
+    sleep(Duration::from_mins(1)).await;
+    let view = node.tab.view();
+    let other: SessionId = "other".parse().unwrap();
+    assert!(matches!(
+        node.store.create(&other, &0, DAY).await,
+        Ok(Created::Created(_))
+    ));
+    node.tab = tab(&node.live, &other).await;
+    sleep(QUIET / 2).await;
+    node.tab = tab(&node.live, &node.id).await;
+    assert!(node.loads_within(Duration::from_millis(20)).await > 3);
+    drop(view);
+}
+
+/// As when a paced server has time enough to keep the session in its table for a while.
+#[tokio::test(start_paused = true)]
+async fn reports_are_followed_slowly_until_they_pause_for_longer_than_the_interval() {
+    let node = Noisy::start().await;
+    sleep(Duration::from_mins(1)).await;
+    node.reporting.store(false, Ordering::SeqCst);
+    let before = node.loads();
+    for _ in 0..10 {
+        sleep(Duration::from_secs(2)).await;
+        node.faults.report(&Change::Session(node.id.clone()));
+    }
+    assert!((2..=4).contains(&(node.loads() - before)));
+}
+
+/// An outage between two loads says nothing of how often reports come.
+#[tokio::test(start_paused = true)]
+async fn loads_that_fail_slow_no_check() {
+    let node = Noisy::start().await;
+    sleep(Duration::from_millis(2)).await;
+    node.reporting.store(false, Ordering::SeqCst);
+    let down = Fault::Error(StoreErrorKind::Unavailable);
+    node.faults.on(Call::Load, down);
+    node.faults.report(&Change::Session(node.id.clone()));
+    sleep(Duration::from_mins(1)).await;
+    node.faults.clear();
+    sleep(Duration::from_secs(2)).await;
+    assert!(node.is_followed_at_once().await);
 }

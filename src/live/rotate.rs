@@ -53,7 +53,8 @@ pub(super) async fn rotate<T: Send + Sync + 'static>(
     let snapshot = Arc::new(known.with_data(known.data.clone(), Revision::unknown()));
     let next = created(core, new, &snapshot);
     let last = entry.state().life.last().cloned();
-    if let Some(last) = last {
+    // Else an end found the rotation, and `next` is another one than it ended.
+    if let Some(last) = last.filter(|last| last.leads_to(&next)) {
         next.state().life.follow(&last);
     }
     if let Some(sockets) = sockets {

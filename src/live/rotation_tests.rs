@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
-    Disconnect, EndReason, View,
+    Disconnect, EndReason, LiveSessions, View,
     core::Leftovers,
-    model_tests::sockets::PlainSocket,
+    model_tests::{config, sockets::PlainSocket},
     tests_support::{DAY, SlowStore, id, live, node, sessions, tab},
 };
 use crate::{
-    store::{SessionStore as _, StoreErrorKind},
+    store::{GuardedStore, MemoryStore, SessionStore as _, StoreErrorKind},
     testing::{Call, Fault},
 };
 
@@ -91,6 +91,36 @@ async fn a_handle_from_between_rotations_leads_to_the_last() {
     drop(third);
     assert_eq!(second.ids().last(), Some(fourth.entry.id()));
     assert_eq!(live.core().registry.len(), 2);
+}
+
+/// On two threads, so that the rotations may return between any two steps of the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_by_the_first_handle_at_any_moment_of_rotations_ends_the_session() {
+    let store = MemoryStore::<u32>::new();
+    let guarded = GuardedStore::new(Arc::new(store.clone()), Duration::from_secs(10));
+    let live = LiveSessions::new(guarded, config(DAY, DAY));
+    for nth in 0..5_000 {
+        let first = live.create(&id(&format!("first-{nth}")), 0, DAY).await;
+        let first = first.unwrap().unwrap();
+        let rotating = tokio::spawn({
+            let (live, mut view) = (live.clone(), first.clone());
+            async move {
+                for new in ["second", "third"] {
+                    let new = id(&format!("{new}-{nth}"));
+                    match live.rotate(&view, &new, Disconnect::Now).await {
+                        Ok(rotated) => view = rotated,
+                        Err(_) => return,
+                    }
+                }
+            }
+        });
+        for _ in 0..fastrand::u32(..6_000) {
+            std::hint::spin_loop();
+        }
+        live.end(&first.entry).await.unwrap();
+        rotating.await.unwrap();
+        assert!(store.is_empty(), "a session is left in round {nth}");
+    }
 }
 
 // --- The inert sockets of a replaced session ----------------------------------------------------

@@ -171,6 +171,7 @@ impl<T, E> State<T, E> {
         self.invalidations += 1;
         if let Known::Fresh(snapshot, _) = &self.known {
             self.known = Known::Stale(snapshot.clone());
+            self.pace.reported();
         }
     }
 

@@ -258,10 +258,19 @@ pub(super) async fn tab(live: &LiveSessions<u32>, id: &SessionId) -> Attachment<
 
 /// Sessions on a store in memory that can be made to fail, and are checked at this interval.
 pub(super) fn live(every: Duration) -> (LiveSessions<u32>, MemoryStore<u32>, Faults) {
+    live_with(every, |_| ())
+}
+
+pub(super) fn live_with(
+    every: Duration,
+    set: impl FnOnce(&mut Config<u32>),
+) -> (LiveSessions<u32>, MemoryStore<u32>, Faults) {
     let memory = MemoryStore::new();
     let (store, faults) = FaultyStore::new(memory.clone());
     let store = GuardedStore::new(Arc::new(store), Duration::from_secs(2));
-    let live = LiveSessions::new(store, config(Duration::from_hours(1), every));
+    let mut config = config(Duration::from_hours(1), every);
+    set(&mut config);
+    let live = LiveSessions::new(store, config);
     (live, memory, faults)
 }
 

@@ -29,13 +29,14 @@ impl<T> View<T> {
         overdue.then_some(EndReason::Expired)
     }
 
-    /// The ids of the session: that of the handle, and the last that rotations on this node gave it.
+    /// The ids of the session: that of the handle, the last that rotations on this node gave it, and the one
+    /// that a rotation under way is giving it.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
         let mut ids = Vec::new();
         let mut next = Some(self.entry.clone());
         while let Some(entry) = next {
             ids.push(entry.id.clone());
-            next = entry.state().life.successor();
+            next = entry.state().life.next();
         }
         ids
     }

@@ -60,17 +60,20 @@ for (const name of DEPLOYMENTS) {
 
     test("a session whose sockets are in use does not expire", async () => {
       const [used, silent] = [await live(), await live()];
+      let isGone = false;
+      const use = (async () => {
+        while (!isGone) {
+          await app.chats(used.socket, "ann");
+          await pause(50);
+        }
+      })();
       // The used one would expire first.
       for (const { cookie } of [used, silent]) {
         assert.equal((await app.post("/expire-soon", cookie)).status, 200);
       }
-      let isGone = false;
-      const gone = silent.gone.then(() => (isGone = true));
-      while (!isGone) {
-        await app.chats(used.socket, "ann");
-        await pause(50);
-      }
-      await gone;
+      await silent.gone;
+      isGone = true;
+      await use;
       await app.chats(used.socket, "ann");
       assert.equal(await app.isLoggedIn(used.cookie), true);
       await app.post("/logout", used.cookie);

@@ -201,6 +201,26 @@ async fn signing_out_everywhere_else_spares_the_session_also_after_a_rotation() 
     assert!(!rotated.has_ended());
 }
 
+#[tokio::test(start_paused = true)]
+async fn signing_out_everywhere_else_spares_the_session_also_when_it_is_rotated_meanwhile() {
+    for rotations in 1..4 {
+        let store = OddStore::new();
+        let sessions = bridge(store.clone());
+        let kept = created(&sessions, 3).await.remove(1);
+        store.after_listings(vec![AfterListing::Wait; 3]);
+        let rotating = async {
+            let mut last = kept.clone();
+            for _ in 0..rotations {
+                last = sessions.rotate(&last).await.unwrap();
+            }
+            last
+        };
+        let (ended, last) = tokio::join!(sessions.end_other_sessions(&kept), rotating);
+        assert_eq!(ended.unwrap(), 2);
+        assert_eq!(ids(&sessions, "Ann").await, [last.id().clone()].into());
+    }
+}
+
 #[tokio::test]
 async fn an_anonymous_session_has_no_others() {
     let sessions = bridge(OddStore::new());

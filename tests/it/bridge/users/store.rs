@@ -27,6 +27,8 @@ pub(super) struct OddStore {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum AfterListing {
     Nothing,
+    /// Other tasks of the node run.
+    Wait,
     /// Another node renames all sessions of the user.
     Rename,
     /// Another node creates a session of the user.
@@ -52,6 +54,7 @@ impl OddStore {
     async fn happens(&self, what: AfterListing, user: &str) -> Result<(), StoreError> {
         match what {
             AfterListing::Nothing => {}
+            AfterListing::Wait => tokio::time::sleep(Duration::from_millis(1)).await,
             AfterListing::Rename => {
                 for session in self.memory.sessions_of_user(user).await? {
                     self.memory.rename(&session.id, &new_id()).await?;
@@ -107,7 +110,10 @@ impl SessionStore for OddStore {
     }
 
     async fn rename(&self, old: &SessionId, new: &SessionId) -> Result<bool, StoreError> {
-        self.memory.rename(old, new).await
+        let renamed = self.memory.rename(old, new).await;
+        // Other tasks run before the caller gets the answer.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        renamed
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
