@@ -48,11 +48,11 @@ pub enum EndSessionsError {
 /// Invariant: every listing names each session of the user, under the id of that moment. It may also name
 /// ids that have no session any more, and the next id of a session that is being renamed. So a session can
 /// escape the lookups of a round, under two ids: the next one is looked up before the rename, the former one
-/// after it. All have ended when a listing names only ids that are done, or when it names no new id, and
-/// neither did the listing before, whose lookups found no session. Proof of the second: a session that is
-/// left was renamed after the listing before, or its lookup would have found it, to an id that both listings
-/// name, so to one that was named still earlier, while the session had its former id. Then the lookup of
-/// that earlier round found the former id, and it has ended under it.
+/// after it. All have ended when a listing names only ids that are done, or when two listings in a row name
+/// no new id. Proof of the second: a session that is left did not keep its id since the first of the two, or
+/// the lookup of that would have ended it. So it was renamed since then, to an id that was named before the
+/// first of them, while the session had its former id already. Then the lookup of that earlier round has
+/// ended it under the former one.
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Ending {
     began: SystemTime,
@@ -62,7 +62,7 @@ pub(super) struct Ending {
     named: HashSet<SessionId>,
     /// The ids whose session ended, or could not be ended.
     done: HashSet<SessionId>,
-    /// The last listing named no new id, and its lookups have found no session so far.
+    /// The last listing named no new id.
     is_quiet: bool,
     failures: usize,
     last_failure: Option<StoreError>,
@@ -108,7 +108,6 @@ impl Ending {
 
     /// A lookup found a session, which ended or could not be ended.
     pub(super) fn note(&mut self, id: SessionId, ended: Result<(), StoreError>) {
-        self.is_quiet = false;
         self.done.insert(id);
         if let Err(error) = ended {
             self.failed(error);
