@@ -1,6 +1,12 @@
 //! `Session` and `MaybeSession` in the handlers of socketioxide.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use socketioxide::{
     extract::{AckSender, SocketRef},
@@ -10,6 +16,8 @@ use socketioxide::{
 use socketioxide_session::{
     MaybeSession, MemoryStore, Session, SessionBridge, socketio::SocketSessionError,
 };
+
+use tokio::sync::Notify;
 
 use crate::support::{
     log::OwnLog,
@@ -49,6 +57,43 @@ async fn several_namespaces_and_tabs_share_one_session() {
     two.close().await;
     until("all are gone", || server.disconnects() == 4).await;
     server.assert_empty().await;
+}
+
+/// socketioxide sends the connect packet before it runs the connect handler.
+#[tokio::test]
+async fn an_event_right_after_the_connect_packet_needs_a_handler_from_a_middleware() {
+    let (release, ready) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+    let (released, added) = (release.clone(), ready.clone());
+    let setup = Setup::new().namespace(move |io, sessions| {
+        let add_early = async |socket: SocketRef| {
+            socket.on("early", async |session: Session<User>, ack: AckSender| {
+                ack.send(&session.data().name).ok();
+            });
+            Ok::<_, Infallible>(())
+        };
+        let on_connect = async move |socket: SocketRef, _: Session<User>| {
+            released.notified().await;
+            socket.on("late", async |_: Session<User>, ack: AckSender| {
+                ack.send("late").ok();
+            });
+            added.store(true, Ordering::SeqCst);
+        };
+        io.ns(
+            "/events",
+            on_connect.with(add_early).with(sessions.require()),
+        );
+    });
+    let server = setup.start().await;
+    let ann = server.login("Ann").await;
+    let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
+    tab.send("40/events,").await;
+    assert!(tab.frame().await.starts_with("40/events,{"));
+    // It has no handler yet, so it is lost: the next answer is that of the next event.
+    tab.send(r#"42/events,7["late"]"#).await;
+    assert_eq!(tab.ask("/events", "early").await, r#"["Ann"]"#);
+    release.notify_one();
+    until("the handler is there", || ready.load(Ordering::SeqCst)).await;
+    assert_eq!(tab.ask("/events", "late").await, r#"["late"]"#);
 }
 
 #[tokio::test]
