@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Redis, freePort } from "./redis.mjs";
-import { Server, TRANSPORTS, next } from "./support.mjs";
+import { Server, TRANSPORTS, next, upgraded } from "./support.mjs";
 
 describe("clients of a server that is stopped", () => {
   const redis = new Redis();
@@ -44,16 +44,19 @@ describe("clients of a server that is stopped", () => {
 
   for (const [example, { env, namespace, client, session }] of Object.entries(EXAMPLES)) {
     for (const signal of SIGNALS) {
-      test(`after ${signal}, they see \`transport close\`, and come back to the ${example} example`, async () => {
+      test(`after ${signal}, they see \`transport close\`, and come back to the ${example} example`, async (t) => {
         const PORT = `${await freePort()}`;
         const first = await Server.start(example, { PORT, ...env() });
         const credentials = await client(first);
         const sockets = [];
+        // They would try again for ever.
+        t.after(() => sockets.forEach((socket) => socket.disconnect()));
         for (const transports of Object.values(TRANSPORTS)) {
           const reconnects = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 };
           const connected = await first.connect(namespace, { ...credentials, ...reconnects, transports });
           assert.deepEqual(connected.session, session);
           sockets.push(connected.socket);
+          if (transports.length > 1) await upgraded(connected.socket);
         }
         const closed = sockets.map((socket) => next(socket, "disconnect"));
         const again = sockets.map((socket) => next(socket, "session"));

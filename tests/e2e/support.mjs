@@ -38,6 +38,16 @@ export function next(socket, event) {
   return soon(new Promise((resolve) => socket.once(event, (...args) => resolve(args))), event);
 }
 
+/**
+ * The end of the move from polling to WebSocket. When the server goes in the middle of it, the client pauses
+ * its polling for good and notices with the ping timeout, after 45 seconds.
+ */
+export async function upgraded(socket) {
+  const { engine } = socket.io;
+  if (engine.transport.name === "websocket") return;
+  await soon(new Promise((resolve) => engine.once("upgrade", resolve)), "upgrade");
+}
+
 /** An acknowledged event. */
 export function ask(socket, event) {
   return socket.timeout(DEADLINE).emitWithAck(event);
