@@ -236,23 +236,28 @@ impl Options {
         &self,
         variants: &[Variant],
         launch: &Launch,
-    ) -> Result<Vec<(Variant, f64, f64)>, Failure> {
+    ) -> Result<Vec<report::Sizes>, Failure> {
         let mut sizes = Vec::new();
         if self.sockets == 0 {
             return Ok(sizes);
         }
         let load = self.load(self.sockets, self.at_once);
         for variant in variants {
-            let mut found = [0.0; 2];
-            for (found, sessions) in found.iter_mut().zip([(self.sockets / 5).max(1), 1]) {
+            let mut found = Vec::new();
+            for sessions in [(self.sockets / 5).max(1), 1] {
                 let launch = Launch {
                     sessions,
                     ..launch.clone()
                 };
-                *found = measure::memory(&Server::start(*variant, &launch)?, load).await?;
+                let server = Server::start(*variant, &launch)?;
+                found.push(measure::memory(server, load).await?);
             }
-            eprintln!("{variant}: {:.0} bytes for each socket", found[0]);
-            sizes.push((*variant, found[0], found[1]));
+            eprintln!("{variant}: {:.0} bytes for each socket", found[0].resident);
+            sizes.push(report::Sizes {
+                variant: *variant,
+                five: found[0],
+                all: found[1],
+            });
         }
         Ok(sizes)
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::{
     Failure,
     client::{Client, Target},
-    process::{Redis, Server},
+    process::{Memory, Redis, Server},
 };
 
 /// Time for a server to finish what it does after its clients have left.
@@ -91,8 +91,8 @@ pub(crate) async fn stay_and_storm(
     Ok([stayed, stormed])
 }
 
-/// Resident memory for each idle socket, in bytes. The sockets stay until the server has ended.
-pub(crate) async fn memory(server: &Server, load: Load) -> Result<f64, Failure> {
+/// Memory for each idle socket. The sockets stay until the server has ended.
+pub(crate) async fn memory(mut server: Server, load: Load) -> Result<Memory, Failure> {
     let warm = Load {
         handshakes: 500,
         ..load
@@ -102,9 +102,9 @@ pub(crate) async fn memory(server: &Server, load: Load) -> Result<f64, Failure> 
     let before = server.memory()?;
     let done = clients(&server.target, load, false).await?;
     tokio::time::sleep(SETTLE * 4).await;
-    let grown = server.memory()? - before;
+    let after = server.memory()?;
     drop(done);
-    Ok(grown / count(load.handshakes))
+    Ok(after.each(before, count(load.handshakes)))
 }
 
 /// Clients that connect and leave, unmeasured.

@@ -38,6 +38,30 @@ pub(crate) struct Cpu {
     pub(crate) system: f64,
 }
 
+/// Memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Of the process, in pages.
+    pub(crate) resident: f64,
+    /// What the allocator has given out. Node's servers don't tell.
+    pub(crate) allocated: Option<f64>,
+}
+
+impl Memory {
+    /// What each of `number` has added to what was there `before`.
+    pub(crate) fn each(self, before: Self, number: f64) -> Self {
+        let allocated = self.allocated.zip(before.allocated);
+        Self {
+            resident: (self.resident - before.resident) / number,
+            allocated: allocated.map(|(after, before)| (after - before) / number),
+        }
+    }
+
+    pub(crate) fn over(self, bare: Self) -> Self {
+        self.each(bare, 1.0)
+    }
+}
+
 impl Server {
     pub(crate) fn start(variant: Variant, launch: &Launch) -> Result<Self, Failure> {
         let mut command = command(variant, launch)?;
@@ -76,21 +100,28 @@ impl Server {
     }
 
     pub(crate) fn cpu(&mut self) -> Result<Cpu, Failure> {
-        let orders = self.orders.as_mut().ok_or("no standard input")?;
-        orders.write_all(b"usage\n")?;
-        let line = self.answer()?;
-        let mut numbers = line.split(' ').skip(1).map(str::parse);
-        match (numbers.next(), numbers.next()) {
-            (Some(user), Some(system)) => Ok(Cpu {
-                user: user?,
-                system: system?,
-            }),
-            _ => Err(line.into()),
+        match self.usage()?[..] {
+            [user, system, ..] => Ok(Cpu { user, system }),
+            _ => Err("a server without its CPU time".into()),
         }
     }
 
-    /// Resident memory, in bytes.
-    pub(crate) fn memory(&self) -> Result<f64, Failure> {
+    pub(crate) fn memory(&mut self) -> Result<Memory, Failure> {
+        Ok(Memory {
+            resident: self.resident()?,
+            allocated: self.usage()?.get(2).copied(),
+        })
+    }
+
+    fn usage(&mut self) -> Result<Vec<f64>, Failure> {
+        let orders = self.orders.as_mut().ok_or("no standard input")?;
+        orders.write_all(b"usage\n")?;
+        let line = self.answer()?;
+        let numbers: Result<_, _> = line.split(' ').skip(1).map(str::parse).collect();
+        Ok(numbers?)
+    }
+
+    fn resident(&self) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes: f64 = line

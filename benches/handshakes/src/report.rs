@@ -5,6 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use crate::{
     Failure,
     measure::{Sample, Scenario},
+    process::Memory,
     stats::{interval, median},
     variant::Variant,
 };
@@ -21,8 +22,16 @@ pub(crate) struct Row {
 #[derive(Default)]
 pub(crate) struct Single {
     pub(crate) instructions: Vec<(Variant, f64)>,
-    /// Bytes for each idle socket: with five to a session, and all of one session.
-    pub(crate) memory: Vec<(Variant, f64, f64)>,
+    pub(crate) memory: Vec<Sizes>,
+}
+
+/// Memory of a server for each idle socket.
+pub(crate) struct Sizes {
+    pub(crate) variant: Variant,
+    /// With five sockets to a session.
+    pub(crate) five: Memory,
+    /// All sockets of one session.
+    pub(crate) all: Memory,
 }
 
 pub(crate) fn write(folder: &Path, rows: &[Row], single: &Single) -> Result<String, Failure> {
@@ -150,27 +159,39 @@ fn instructions_table(table: &mut String, single: &Single) -> Result<(), Failure
 }
 
 fn memory_table(table: &mut String, single: &Single) -> Result<(), Failure> {
-    if single.memory.is_empty() {
+    let sizes = &single.memory;
+    let Some(first) = sizes.first() else {
         return Ok(());
-    }
-    let bare = single
-        .memory
-        .iter()
-        .find(|(variant, ..)| *variant == Variant::Bare);
+    };
+    // The first of all servers is the bare one, unless it was not asked for.
+    let bare = sizes.iter().find(|sizes| sizes.variant == Variant::Bare);
+    let bare = bare.unwrap_or(first);
     writeln!(
         table,
-        "### memory for each idle socket\n\n| server | five to a session, bytes | over bare | all of one session, bytes | over bare |\n|---|---|---|---|---|"
+        "### memory for each idle socket\n\n\
+         | server | five to a session: resident | allocated | all of one session: resident | allocated |\n\
+         |---|---|---|---|---|"
     )?;
-    for (variant, five, all) in &single.memory {
-        let over = |own: f64, bare: Option<f64>| own - bare.unwrap_or(own);
+    for sizes in sizes {
         writeln!(
             table,
-            "| {} | {five:.0} | {:+.0} | {all:.0} | {:+.0} |",
-            variant.title(),
-            over(*five, bare.map(|bare| bare.1)),
-            over(*all, bare.map(|bare| bare.2)),
+            "| {} | {} | {} |",
+            sizes.variant.title(),
+            columns_of(sizes.five, bare.five),
+            columns_of(sizes.all, bare.all),
         )?;
     }
     writeln!(table)?;
     Ok(())
+}
+
+/// Resident and allocated bytes, each with the difference to the bare server.
+fn columns_of(own: Memory, bare: Memory) -> String {
+    let over = own.over(bare);
+    let resident = format!("{:.0} ({:+.0})", own.resident, over.resident);
+    let allocated = match own.allocated.zip(over.allocated) {
+        Some((allocated, over)) => format!("{allocated:.0} ({over:+.0})"),
+        None => "–".to_owned(),
+    };
+    format!("{resident} | {allocated}")
 }
