@@ -1,6 +1,6 @@
 //! The heap that clients leave behind, and that a live socket takes, in exact bytes.
 //!
-//! A binary of its own, because all threads of the process count; each test waits for the other.
+//! A binary of its own, because all threads of the process count; each test waits for the others.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,17 +8,19 @@
 #[allow(dead_code, reason = "the other tests use more of it")]
 mod socket;
 
-use std::{alloc::System, future::Future, net::SocketAddr, time::Duration};
+use std::{
+    alloc::System,
+    future::Future,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, serve::ListenerExt as _};
 use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler as _};
 use socketioxide_session::{Keyring, MemoryStore, SecretKey, SessionBridge, SignedCookie};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, MutexGuard},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::socket::Client;
 
@@ -36,9 +38,12 @@ async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {
     happened.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
-async fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::const_new(());
-    ONE.lock().await
+/// Runs a test while no other one runs. Its runtime is made and dropped meanwhile, too: it takes several KiB.
+fn alone(test: impl Future<Output = ()>) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(test);
 }
 
 fn bytes_in_use() -> isize {
@@ -110,32 +115,33 @@ impl Drop for Server {
 }
 
 /// One client, one WebSocket: what it makes and leaves costs nothing afterwards.
-#[tokio::test]
-async fn ten_thousand_connects_and_leaves_leave_the_heap_where_it_was() {
-    let _alone = alone().await;
-    let server = Server::start(true).await;
-    let cookie = server.signed_in().await;
-    let mut tab = Client::open(server.address, "", &[("cookie", &cookie)]).await;
-    let mut cycles = async |number| {
-        for _ in 0..number {
-            tab.connect("/").await;
-            tab.send("41").await;
-        }
-        server.until_sockets(0).await;
-        soon("nothing is live", async {
-            while server.sessions.live_sessions() > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+#[test]
+fn ten_thousand_connects_and_leaves_leave_the_heap_where_it_was() {
+    alone(async {
+        let server = Server::start(true).await;
+        let cookie = server.signed_in().await;
+        let mut tab = Client::open(server.address, "", &[("cookie", &cookie)]).await;
+        let mut cycles = async |number| {
+            for _ in 0..number {
+                tab.connect("/").await;
+                tab.send("41").await;
             }
-        })
-        .await;
-        bytes_in_use()
-    };
-    // Buffers and tables have grown to their size after some of them.
-    let before = cycles(1_000).await;
-    let after = cycles(10_000).await;
-    let left = after - before;
-    // Less than half a byte a cycle: none of them leaves anything.
-    assert!(left < 5_000, "{left} bytes are left");
+            server.until_sockets(0).await;
+            soon("nothing is live", async {
+                while server.sessions.live_sessions() > 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+            bytes_in_use()
+        };
+        // Buffers and tables have grown to their size after some of them.
+        let before = cycles(1_000).await;
+        let after = cycles(10_000).await;
+        let left = after - before;
+        // Less than half a byte a cycle: none of them leaves anything.
+        assert!(left < 5_000, "{left} bytes are left");
+    });
 }
 
 /// Bytes that each of `number` connected clients costs.
@@ -158,41 +164,43 @@ async fn per_socket(server: &Server, cookie: &str, number: usize) -> isize {
 }
 
 /// Bytes that a session with a handle costs this node, beside its record in the store.
-#[tokio::test]
-async fn an_entry_of_a_session_is_small() {
-    let _alone = alone().await;
-    let number = 1_000;
-    let server = Server::start(true).await;
-    let mut ids = Vec::new();
-    for _ in 0..number {
-        ids.push(server.sessions.create(0).await.unwrap().id().clone());
-    }
-    let mut handles = Vec::with_capacity(number);
-    let before = bytes_in_use();
-    for id in &ids {
-        handles.push(server.sessions.get(id).await.unwrap().unwrap());
-    }
-    let bytes = (bytes_in_use() - before) / number.cast_signed();
-    eprintln!("{bytes} bytes for each session with a handle");
-    assert!(bytes <= MAX_PER_SESSION, "{bytes} bytes");
-    drop(handles);
-    let left = bytes_in_use() - before;
-    // The registry's table keeps its size.
-    assert!(left <= 128 * number.cast_signed(), "{left} bytes are left");
+#[test]
+fn an_entry_of_a_session_is_small() {
+    alone(async {
+        let number = 1_000;
+        let server = Server::start(true).await;
+        let mut ids = Vec::new();
+        for _ in 0..number {
+            ids.push(server.sessions.create(0).await.unwrap().id().clone());
+        }
+        let mut handles = Vec::with_capacity(number);
+        let before = bytes_in_use();
+        for id in &ids {
+            handles.push(server.sessions.get(id).await.unwrap().unwrap());
+        }
+        let bytes = (bytes_in_use() - before) / number.cast_signed();
+        eprintln!("{bytes} bytes for each session with a handle");
+        assert!(bytes <= MAX_PER_SESSION, "{bytes} bytes");
+        drop(handles);
+        let left = bytes_in_use() - before;
+        // The registry's table keeps its size.
+        assert!(left <= 128 * number.cast_signed(), "{left} bytes are left");
+    });
 }
 
-#[tokio::test]
-async fn a_further_socket_of_a_live_session_is_small() {
-    let _alone = alone().await;
-    // The tables of both servers have the same size then.
-    let number = 255;
-    let bare = Server::start(false).await;
-    let bare_bytes = per_socket(&bare, "sid=", number).await;
-    let server = Server::start(true).await;
-    let cookie = server.signed_in().await;
-    let same_cookie = "x".repeat(cookie.len());
-    let bare_again = per_socket(&Server::start(false).await, &same_cookie, number).await;
-    let bytes = per_socket(&server, &cookie, number).await - bare_again;
-    eprintln!("{bytes} bytes for each further socket; a bare one has {bare_bytes}");
-    assert!(bytes <= MAX_PER_SOCKET, "{bytes} bytes");
+#[test]
+fn a_further_socket_of_a_live_session_is_small() {
+    alone(async {
+        // The tables of both servers have the same size then.
+        let number = 255;
+        let bare = Server::start(false).await;
+        let bare_bytes = per_socket(&bare, "sid=", number).await;
+        let server = Server::start(true).await;
+        let cookie = server.signed_in().await;
+        let same_cookie = "x".repeat(cookie.len());
+        let bare_again = per_socket(&Server::start(false).await, &same_cookie, number).await;
+        let bytes = per_socket(&server, &cookie, number).await - bare_again;
+        eprintln!("{bytes} bytes for each further socket; a bare one has {bare_bytes}");
+        assert!(bytes <= MAX_PER_SOCKET, "{bytes} bytes");
+    });
 }
