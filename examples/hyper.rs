@@ -4,7 +4,7 @@
 //! cargo run --example hyper
 //! ```
 //!
-//! It serves the same as the axum example, with the same environment: `PORT` (3000; 0 picks one),
+//! It serves the same as the axum example, with a part of its environment: `PORT` (3000; 0 picks one),
 //! `SESSION_KEY` (32 bytes in base64; random when unset), `SESSION_TTL` and `TOKEN_TTL` (seconds), `GATE`
 //! (when set, clients without a session get no transport).
 //!

@@ -122,7 +122,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// Creates a session with an id of the application's, such as the `sid` or `jti` of an identity
     /// provider, that lives for `ttl`.
     ///
-    /// Such ids are no secrets, so they belong into signed or encrypted credentials only. An id is to
+    /// Such ids are no secrets, so they belong in signed or encrypted credentials only. An id is to
     /// be used once: a credential that was issued for an ended session would be good again. For a minute
     /// after this node has ended a session, its id is [`Taken`](CreateError::Taken), so that a login whose
     /// callback arrives after the logout does not undo it. The application must remember ids that ended

@@ -1,6 +1,6 @@
 //! Guides that belong to no single type.
 
-// Their examples need more crates than this one. `tests/guides.rs` compiles and runs them.
+// Their examples need more crates than this one. `tests/guides/` compiles and runs them.
 
 #[cfg_attr(not(doctest), doc = include_str!("clients.md"))]
 pub mod clients {}

@@ -1,4 +1,4 @@
-// Its examples are compiled by `tests/guides.rs`.
+// Its examples are compiled by `tests/guides/`.
 #![cfg_attr(not(doctest), doc = include_str!("../../docs/tower_sessions.md"))]
 
 mod axum_login;

@@ -34,14 +34,14 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 ///    server. A server without `HELLO` is used with RESP2, and one that refuses `CLIENT TRACKING` without
 ///    reports; the log says so once. The bridge then loads live sessions again every
 ///    [`revalidate_every`](crate::bridge::SessionBridgeBuilder::revalidate_every).
-/// 5. A flushed database is not reported by tracking. A heartbeat notices it within two seconds, by a
+/// 5. fred does not pass on the report of a flushed database. A heartbeat notices it within two seconds, by a
 ///    key `[socketioxide-session]mark` at each server. A server that hangs is noticed the same way.
 /// 6. A server that became a replica (`READONLY`, `MASTERDOWN`) is left, and its address is looked up
 ///    again. So a failover behind one host name needs no restart.
 /// 7. In a cluster a rename copies the session, and deletes the old key only if it has not changed since.
 ///    Saves of this crate wait meanwhile, up to two seconds. It fails when another program writes the
-///    session all the time; it never leaves a moment without the session. When the answer to the deletion is lost, it fails, and a copy under the new id may stay until it
-///    expires.
+///    session all the time; it never leaves a moment without the session. When the answer to the deletion is lost, it
+///    fails, and a copy under the new id may stay until it expires.
 /// 8. A rotation leaves a key `[socketioxide-session]replaced:{hash}` for ten seconds, where the hash is
 ///    one of the old id.
 ///
@@ -96,7 +96,8 @@ pub(super) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// # Deployment caveats
 ///
 /// - **Tracking costs memory at the server.** Every session that a node reads, also one that only HTTP
-///   requests read, and every id with a good signature whose session is gone, stays in the server's tracking table until it changes or expires: about 150 bytes.
+///   requests read, and every id with a good signature whose session is gone, stays in the server's tracking
+///   table until it changes or expires: about 135 bytes.
 ///   The table holds up to `tracking-table-max-keys` keys (1,000,000 by default; shared by all clients).
 ///   Beyond that the server drops keys at random and reports each as changed, which costs a load if the
 ///   session is live. Nothing is missed, but such reports of a session are followed more and more slowly,
