@@ -16,7 +16,7 @@ use super::{
     EndReason, LiveSessions, LiveSocket, LoadError, Presence, Seat, UpdateError, View,
     core::MAX_COLD_LOADS,
     model_tests::{config, sockets::PlainSocket},
-    tests_support::{At, SlowStore, end, id, live, node, runtime, sessions},
+    tests_support::{At, SlowStore, end, id, live, live_with_timeout, node, runtime, sessions},
 };
 use crate::{
     store::{GuardedStore, MemoryStore, Saved, SessionStore as _},
@@ -25,7 +25,9 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_reconnects_over_a_thousand_sessions_are_a_thousand_loads() {
-    let (live, store, faults) = live(Duration::from_hours(1));
+    // A busy machine takes seconds for it.
+    let timeout = Duration::from_secs(30);
+    let (live, store, faults) = live_with_timeout(Duration::from_hours(1), timeout, |_| ());
     let ids = sessions(&store, 1_000).await;
     // As `build` does it.
     live.ensure_worker();

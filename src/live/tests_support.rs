@@ -265,9 +265,18 @@ pub(super) fn live_with(
     every: Duration,
     set: impl FnOnce(&mut Config<u32>),
 ) -> (LiveSessions<u32>, MemoryStore<u32>, Faults) {
+    live_with_timeout(every, Duration::from_secs(2), set)
+}
+
+/// With this timeout of the store.
+pub(super) fn live_with_timeout(
+    every: Duration,
+    timeout: Duration,
+    set: impl FnOnce(&mut Config<u32>),
+) -> (LiveSessions<u32>, MemoryStore<u32>, Faults) {
     let memory = MemoryStore::new();
     let (store, faults) = FaultyStore::new(memory.clone());
-    let store = GuardedStore::new(Arc::new(store), Duration::from_secs(2));
+    let store = GuardedStore::new(Arc::new(store), timeout);
     let mut config = config(Duration::from_hours(1), every);
     set(&mut config);
     let live = LiveSessions::new(store, config);

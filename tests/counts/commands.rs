@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use socketioxide_session::{
 
 use crate::{
     counter::Alone,
+    ports::free_port,
     user::{User, ann, cookie},
 };
 
@@ -33,8 +33,9 @@ impl Redis {
             .spawn()
             .expect("redis-server is missing: install it (Debian: apt-get install redis-server)");
         let server = Self { port, process };
+        let own = format!("process_id:{}", server.process.id());
         let ready = async {
-            while server.cli(&["PING"]) != "PONG" {
+            while !server.cli(&["INFO", "server"]).contains(&own) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -84,11 +85,6 @@ impl Redis {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Commands on keys. What keeps the connection up is not counted.
 const SESSION_COMMANDS: [&str; 9] = [
     "get", "set", "pttl", "eval", "evalsha", "del", "pexpire", "exists", "mget",
@@ -124,7 +120,7 @@ async fn settled(redis: &Redis) {
     let until_settled = async {
         redis.commands();
         loop {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
             if redis.commands().is_empty() {
                 return;
             }
@@ -142,7 +138,7 @@ async fn fresh(redis: &Redis, session: &Session<User>) {
         loop {
             let _ = session.reload().await.unwrap();
             redis.commands();
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             if redis.commands().is_empty() {
                 return;
             }

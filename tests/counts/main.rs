@@ -9,4 +9,7 @@ mod allocations;
 #[cfg(feature = "redis")]
 mod commands;
 mod counter;
+#[cfg(feature = "redis")]
+#[path = "../it/support/ports.rs"]
+mod ports;
 mod user;

@@ -160,6 +160,10 @@ async fn a_broadcast_to_a_session_reaches_all_nodes_and_a_logout_too() {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
+        // The other node has a connection of its own.
+        while b.sessions.get(ann.id()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let mut here = a.connected(&ann).await;
         let mut there = b.connected(&ann).await;
         let heard = async {

@@ -1,12 +1,15 @@
 //! The law of the reports.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{DEADLINE, LONG, Law, SHORT, TestData};
+use super::{DEADLINE, LONG, Law, TestData};
 use crate::{
     id::SessionId,
     store::{Change, Changes, Created, Saved, SessionStore},
 };
+
+/// Time without a report after which none is expected any more.
+const QUIET: Duration = Duration::from_millis(150);
 
 /// Changes are reported, when the store says that it reports them: of data, of the time to live, a
 /// deletion, a renaming of both ids, and a creation of what was read while it was missing.
@@ -67,7 +70,7 @@ async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[
         for id in ids {
             law.load(store, id).await;
         }
-        if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
+        if tokio::time::timeout(QUIET, feed.next()).await.is_err() {
             return;
         }
     }
@@ -77,15 +80,15 @@ async fn armed<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, ids: &[
 async fn found<S: SessionStore>(law: Law, store: &S, feed: &mut Changes, id: &SessionId) {
     loop {
         law.call("look_up", store.look_up(id)).await;
-        if tokio::time::timeout(SHORT / 3, feed.next()).await.is_err() {
+        if tokio::time::timeout(QUIET, feed.next()).await.is_err() {
             return;
         }
     }
 }
 
-/// A feed may begin with `Lost`; then it is ready when it says `Lagged`.
+/// A feed may begin with `Disconnected`; then it is ready when it says `Resync`.
 async fn ready(feed: &mut Changes) {
-    let lost = tokio::time::timeout(SHORT, feed.next()).await;
+    let lost = tokio::time::timeout(QUIET * 3, feed.next()).await;
     if matches!(lost, Ok(Some(Change::Disconnected))) {
         let back = async { while !matches!(feed.next().await, Some(Change::Resync) | None) {} };
         let _ = tokio::time::timeout(DEADLINE, back).await;

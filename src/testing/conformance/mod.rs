@@ -39,11 +39,11 @@ use crate::{
 };
 
 /// Timeout for every wait of the suite.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// A lifetime that does not end during a test.
 const LONG: Duration = Duration::from_mins(10);
 /// A lifetime whose end a test waits for.
-const SHORT: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Makes a module with one `#[tokio::test]` for each law of the
 /// [`SessionStore`] contract.

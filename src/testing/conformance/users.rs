@@ -11,7 +11,7 @@ use crate::{
 /// Time between two events whose order a store must be able to tell.
 const TICK: Duration = Duration::from_millis(20);
 /// Lifetime of a session that is touched before it ends, however slow the store is.
-const BRIEF: Duration = Duration::from_secs(1);
+const BRIEF: Duration = Duration::from_secs(3);
 /// Number of attempts to look between two writes of a store.
 const ROUNDS: usize = 25;
 

@@ -319,14 +319,14 @@ async fn events_count_where_their_handler_is_wrapped() {
     let server = server_with_events(|bridge| {
         bridge
             .ttl(MINUTE * 60)
-            .touch_on_activity(Duration::from_millis(500))
+            .touch_on_activity(Duration::from_secs(3))
     })
     .await;
     let ann = server.login("Ann").await;
     let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
     tab.connect("/events").await;
     // Longer than the interval after the session was created.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
     assert_eq!(tab.ask("/events", "quiet").await, r#"["quiet"]"#);
     assert_eq!(tab.ask("/events", "other").await, r#"["other"]"#);
     assert_eq!(server.faults.calls(Call::Touch), 0);
@@ -340,7 +340,7 @@ async fn events_count_where_their_handler_is_wrapped() {
         server.faults.calls(Call::Touch) == 1
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
     for _ in 0..5 {
         polling.post(r#"42/guests,1["quiet"]"#).await;
         polling.packet_of("43/guests").await;
@@ -376,14 +376,15 @@ async fn being_connected_counts_only_where_it_is_to_count() {
         let server = server_with_events(match counts {
             true => |bridge| {
                 bridge
-                    .ttl(Duration::from_secs(2))
+                    .ttl(Duration::from_secs(6))
                     .touch_on_activity(Duration::from_millis(200))
                     .touch_while_connected()
             },
+            // So that nothing is due at the admission.
             false => |bridge| {
                 bridge
-                    .ttl(Duration::from_secs(2))
-                    .touch_on_activity(Duration::from_millis(200))
+                    .ttl(Duration::from_secs(6))
+                    .touch_on_activity(Duration::from_secs(4))
             },
         })
         .await;
@@ -391,9 +392,9 @@ async fn being_connected_counts_only_where_it_is_to_count() {
         let mut tab = server.client(&[("cookie", &server.pair(&ann))]).await;
         tab.connect("/events").await;
         if counts {
-            // Twenty intervals are two lifetimes.
+            // Sixty intervals are two lifetimes.
             until("it was touched again and again", || {
-                server.faults.calls(Call::Touch) >= 20
+                server.faults.calls(Call::Touch) >= 60
             })
             .await;
             assert!(!ann.has_ended());

@@ -49,8 +49,8 @@ async fn activity_touches_at_most_once_per_interval_and_never_shortens() {
 async fn an_event_keeps_the_session_alive() {
     let setup = Setup::new().bridge(|bridge| {
         bridge
-            .ttl(Duration::from_millis(1500))
-            .touch_on_activity(Duration::from_millis(50))
+            .ttl(Duration::from_secs(6))
+            .touch_on_activity(Duration::from_millis(200))
     });
     let server = setup.start().await;
     let ann = server.login("Ann").await;
@@ -60,7 +60,7 @@ async fn an_event_keeps_the_session_alive() {
             tab.ask("/", "whoami").await,
             r#"[{"name":"Ann","visits":0}]"#
         );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
     }
     assert!(!ann.has_ended());
     assert!(server.faults.calls(Call::Touch) >= 2);

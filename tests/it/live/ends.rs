@@ -179,7 +179,7 @@ async fn an_expired_session_is_closed_and_a_touched_one_lives_on() {
         name: name.into(),
         visits: 0,
     };
-    let life = Duration::from_millis(1500);
+    let life = Duration::from_secs(4);
     let ann = server.sessions.create_for(user("Ann"), life).await.unwrap();
     let bob = server.sessions.create_for(user("Bob"), life).await.unwrap();
     let (mut tab, mut other) = (server.connected(&ann).await, server.connected(&bob).await);
@@ -202,7 +202,7 @@ async fn a_session_touched_elsewhere_lives_on_though_it_was_not_reported() {
         name: "Ann".into(),
         visits: 0,
     };
-    let life = Duration::from_secs(1);
+    let life = Duration::from_secs(4);
     let ann = server.sessions.create_for(user, life).await.unwrap();
     let mut tab = server.connected(&ann).await;
     server

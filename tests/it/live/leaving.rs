@@ -74,9 +74,10 @@ async fn a_socket_whose_disconnect_handler_panicked_is_removed_at_last() {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(70)).await;
     tokio::time::resume();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let left = server.io.of("/held").unwrap().sockets().len();
-    assert_eq!(left, 0, "sockets in the namespace");
+    until("no socket is in the namespace", || {
+        server.io.of("/held").unwrap().sockets().is_empty()
+    })
+    .await;
 }
 
 /// A later middleware takes longer than a minute, and the session ends meanwhile.
@@ -111,10 +112,5 @@ async fn an_end_while_a_very_slow_middleware_runs_closes_the_socket_once_it_is_t
     tokio::time::sleep(Duration::from_millis(200)).await;
     middleware.notify_one();
     tab.frame_of("40/slow,").await;
-    let closed = tokio::time::timeout(Duration::from_secs(4), tab.frame_of("41/slow,")).await;
-    let left = in_room(&server, "/slow", "news");
-    assert!(
-        closed.is_ok(),
-        "it is in, and {left} in the room of the news"
-    );
+    tab.frame_of("41/slow,").await;
 }

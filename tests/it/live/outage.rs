@@ -19,7 +19,7 @@ use crate::support::{
 async fn the_store_down_leaves_live_ones_alone_until_they_are_too_stale() {
     let setup = Setup::new().say_why();
     let server = setup
-        .bridge(|bridge| quick(bridge).max_stale(Duration::from_millis(1500)))
+        .bridge(|bridge| quick(bridge).max_stale(Duration::from_secs(6)))
         .start()
         .await;
     let (ann, bob) = (server.login("Ann").await, server.login("Bob").await);
@@ -105,7 +105,7 @@ async fn a_deadline_that_cannot_be_asked_about_ends_the_session() {
             name: "Ann".into(),
             visits: 0,
         };
-        let life = Duration::from_secs(1);
+        let life = Duration::from_secs(4);
         let ann = server.sessions.create_for(user, life).await.unwrap();
         let mut tab = server.connected(&ann).await;
         server.faults.on(Call::Load, fault);

@@ -6,6 +6,8 @@ pub(crate) mod line;
 pub(crate) mod log;
 pub(crate) mod mounted;
 pub(crate) mod polling;
+#[cfg(feature = "redis")]
+pub(crate) mod ports;
 pub(crate) mod read_only;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -16,8 +18,8 @@ pub(crate) mod users;
 
 use std::{future::Future, time::Duration};
 
-/// Longer than anything that works takes.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Longer than anything that works takes, on a machine that is busy with something else.
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Waits for something that must happen.
 pub(crate) async fn soon<R>(what: &str, happens: impl Future<Output = R>) -> R {

@@ -1,7 +1,6 @@
 //! Real Redis servers, which end with their handles.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -14,7 +13,7 @@ use socketioxide_session::{
     store::{Capabilities, Change, Changes, Created, IndexedSession, Record, Revision, Saved},
 };
 
-use super::server::User;
+use super::{ports::free_port, server::User};
 
 const MISSING: &str = "redis-server is missing: install it (Debian: apt-get install redis-server)";
 
@@ -36,8 +35,20 @@ pub(crate) struct Redis {
     process: Child,
 }
 
+/// Timeout for a command where no server hangs, so that a stall of the machine is no failure.
+pub(crate) const PATIENT: Duration = Duration::from_secs(20);
+
 /// The settings of a node of a cluster.
-pub(crate) const CLUSTER: &[&str] = &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+pub(crate) const CLUSTER: &[&str] = &[
+    "--cluster-enabled",
+    "yes",
+    "--cluster-node-timeout",
+    "15000",
+];
+/// As [`CLUSTER`], where a replica is to take over soon. A node that hangs for so long is one that failed, and
+/// without a replica its cluster with it.
+pub(crate) const QUICK_CLUSTER: &[&str] =
+    &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
 
 impl Redis {
     pub(crate) async fn start() -> Self {
@@ -49,7 +60,7 @@ impl Redis {
         Self::start_at(free_port(), settings).await
     }
 
-    /// On a port that was [free](free_port).
+    /// On a port that was [free](super::ports::free_port).
     pub(crate) async fn start_at(port: u16, settings: &[&str]) -> Self {
         let folder = folder();
         let settings: Vec<String> = settings.iter().map(|&setting| setting.into()).collect();
@@ -153,9 +164,11 @@ impl Redis {
         .await;
     }
 
+    /// Waits until this very server answers on its port.
     async fn ready(&self) {
+        let own = format!("process_id:{}", self.process.id());
         eventually("Redis is ready", async {
-            while self.cli(&["PING"]) != "PONG" {
+            while !self.cli(&["INFO", "server"]).contains(&own) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
@@ -233,17 +246,6 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// A port whose cluster port is free too.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
-}
-
 fn cli(port: u16, args: &[&str]) -> String {
     let output = Command::new("redis-cli")
         .args(["-p", &port.to_string()])
@@ -302,7 +304,7 @@ impl Cluster {
 
     /// Adds a replica of this master, and waits until all masters know it: they elect it.
     pub(crate) async fn replica_of(&self, nth: usize) -> Redis {
-        let replica = Redis::start_with(CLUSTER).await;
+        let replica = Redis::start_with(QUICK_CLUSTER).await;
         let port = self.masters[nth].port.to_string();
         replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &port]);
         let master = self.masters[nth].cli(&["CLUSTER", "MYID"]);
@@ -429,9 +431,15 @@ async fn eventually<R>(what: &str, happens: impl Future<Output = R>) -> R {
     happened.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
+/// Waits until the feed reports this change. After a loss of reports, which a stall of the machine brings about,
+/// a session counts as changed.
 pub(crate) async fn until_reported(feed: &mut Changes, change: &Change) {
+    let tells = |reported: Change| match change {
+        Change::Session(_) => reported == *change || reported == Change::Resync,
+        _ => reported == *change,
+    };
     let seen = tokio::time::timeout(FAILOVER, async {
-        while feed.next().await.as_ref() != Some(change) {}
+        while !feed.next().await.is_some_and(tells) {}
     });
     seen.await
         .unwrap_or_else(|_| panic!("never reported: {change:?}"));

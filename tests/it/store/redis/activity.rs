@@ -7,7 +7,7 @@ use socketioxide_session::{
 };
 
 use crate::support::{
-    redis::{HOUR, Redis, ann, created, key},
+    redis::{HOUR, PATIENT, Redis, ann, created, key},
     server::{Server, Setup, User},
     soon,
 };
@@ -21,6 +21,7 @@ async fn node(redis: &Redis, records: Option<ExpressRecords>) -> Server {
 /// A node whose sessions live for an hour, in records of this crate or of Express.
 async fn node_with(redis: &Redis, records: Option<ExpressRecords>, interval: Duration) -> Server {
     let store = RedisStore::<User>::builder(&redis.url()).unwrap();
+    let store = store.command_timeout(PATIENT).unwrap();
     let store = match records {
         None => store.connect().await.unwrap(),
         Some(records) => store.records(records).connect().await.unwrap(),
@@ -60,11 +61,11 @@ async fn two_nodes_touch_a_record_of_express_once_per_interval() {
 
 async fn assert_once_per_interval(redis: &Redis, nodes: [Server; 2]) {
     let [here, there] = &nodes;
+    let began = tokio::time::Instant::now();
     let ann = here.login("Ann").await;
     let (mut tab, mut other) = (here.connected(&ann).await, there.connected(&ann).await);
     // A store tries its commands out when it connects.
     redis.cli(&["CONFIG", "RESETSTAT"]);
-    let began = tokio::time::Instant::now();
     // Both nodes are used all the time.
     soon("five touches", async {
         while runs(redis, "pexpire") < 5 {

@@ -28,8 +28,9 @@ use tokio::{
 };
 
 use crate::support::{
+    ports::free_port,
     redis::{
-        Cluster, FAILOVER, HOUR, Redis, ann, answers_again, created, feed, free_port, key,
+        Cluster, FAILOVER, HOUR, QUICK_CLUSTER, Redis, ann, answers_again, created, feed, key,
         must_load, until_reported, works,
     },
     server::User,
@@ -114,10 +115,12 @@ async fn a_burst_of_reports_is_told_one_by_one() {
     server.cli(&["EVAL", everything, "0"]);
     soon("all of them are reported", async {
         while !ids.is_empty() {
-            match feed.next().await {
-                Some(Change::Session(id)) => ids.remove(&id),
-                other => panic!("{other:?} with {} to come", ids.len()),
-            };
+            match feed.next().await.expect("the feed goes on") {
+                Change::Session(id) => drop(ids.remove(&id)),
+                // The machine stalled, and the next one tells of all.
+                Change::Resync => return,
+                _ => {}
+            }
         }
     })
     .await;
@@ -343,7 +346,7 @@ async fn a_cluster_is_resharded() {
 /// A command for all nodes must not wait for the one that hangs.
 #[tokio::test]
 async fn one_master_hangs_and_the_others_answer() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with(QUICK_CLUSTER).await;
     let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
     let mut feed = feed(&store).await;
     let id = created_at(&store, &cluster.masters[2]).await;
@@ -449,7 +452,7 @@ async fn one_node_of_a_cluster_hangs() {
 #[tokio::test]
 async fn a_replica_of_a_cluster_takes_over() {
     for dies in [true, false] {
-        let mut cluster = Cluster::start().await;
+        let mut cluster = Cluster::start_with(QUICK_CLUSTER).await;
         let replica = cluster.replica_of(0).await;
         let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
         let mut feed = feed(&store).await;
@@ -464,8 +467,10 @@ async fn a_replica_of_a_cluster_takes_over() {
             while replica.cli(&["DEL", &key(&id)]) != "1" {
                 // On a busy machine the replica gives a failover up, after five seconds; one that is
                 // asked for earlier begins anew.
-                if !dies && asked.is_none_or(|at| at.elapsed() > Duration::from_secs(6)) {
-                    assert_eq!(replica.cli(&["CLUSTER", "FAILOVER"]), "OK");
+                if !dies
+                    && asked.is_none_or(|at| at.elapsed() > Duration::from_secs(6))
+                    && replica.cli(&["CLUSTER", "FAILOVER"]) == "OK"
+                {
                     asked = Some(Instant::now());
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -567,7 +572,7 @@ async fn a_flushed_database_is_noticed() {
             for feed in &mut feeds {
                 until_reported(feed, &Change::Resync).await;
             }
-            assert_eq!(master.cli(&["DBSIZE"]), "1", "the mark is set again");
+            until("the mark is set again", || master.cli(&["DBSIZE"]) == "1").await;
         }
     }
 }
@@ -581,10 +586,17 @@ async fn what_the_server_tracks_no_longer_is_reported_as_changed() {
         let id = created(&store).await;
         must_load(&store, &id).await;
     }
-    // Twenty of them; nothing has changed.
-    for _ in 0..20 {
-        let reported = soon("a report", feed.next()).await;
-        assert!(matches!(reported, Some(Change::Session(_))), "{reported:?}");
+    // Twenty of them; nothing has changed. (After a stall of the machine one report tells of all.)
+    let mut reported = 0;
+    while reported < 20 {
+        match soon("a report", feed.next())
+            .await
+            .expect("the feed goes on")
+        {
+            Change::Session(_) => reported += 1,
+            Change::Resync => break,
+            _ => {}
+        }
     }
 }
 

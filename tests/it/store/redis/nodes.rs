@@ -6,20 +6,20 @@ use parking_lot::Mutex;
 use socketioxide_session::{RedisStore, Session, UpdateError, store::StoreErrorKind};
 
 use crate::support::{
-    redis::{Redis, key},
+    redis::{PATIENT, Redis, key},
     server::{Server, Setup, User},
     socket::Client,
     soon, until,
 };
 
-async fn node(redis: &Redis) -> Server {
+async fn node(redis: &Redis, max_stale: Duration) -> Server {
     let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
     let setup = Setup::new().say_why().store(store);
     setup
-        .bridge(|bridge| {
+        .bridge(move |bridge| {
             bridge
                 .revalidate_every(Duration::from_millis(300))
-                .max_stale(Duration::from_secs(3))
+                .max_stale(max_stale)
         })
         .start()
         .await
@@ -28,7 +28,7 @@ async fn node(redis: &Redis) -> Server {
 #[tokio::test]
 async fn a_node_that_is_cut_off_for_too_long_ends_its_sockets() {
     let mut redis = Redis::start().await;
-    let node = node(&redis).await;
+    let node = node(&redis, Duration::from_secs(8)).await;
     let ann = node.login("Ann").await;
     let mut tab = node.connected(&ann).await;
     redis.kill();
@@ -84,7 +84,8 @@ struct World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_breaks_again_and_again_nothing_is_lost_and_no_ended_session_is_live() {
     let redis = Redis::start().await;
-    let nodes = [node(&redis).await, node(&redis).await];
+    let minute = Duration::from_mins(1);
+    let nodes = [node(&redis, minute).await, node(&redis, minute).await];
     let mut models = Vec::new();
     for _ in 0..SESSIONS {
         models.push(Mutex::new(Model {
@@ -216,7 +217,7 @@ async fn live(world: Arc<World>, seed: u64) -> Vec<Client> {
 #[tokio::test]
 async fn what_is_not_reported_is_found_when_it_is_asked_about_again() {
     let redis = Redis::start().await;
-    let node = node(&redis).await;
+    let node = node(&redis, Duration::from_secs(8)).await;
     let ann = node.login("Ann").await;
     let mut tab = node.connected(&ann).await;
     redis.cli(&["FLUSHALL"]);
@@ -293,8 +294,13 @@ async fn a_tracking_table_that_is_too_small_costs_few_loads_and_loses_nothing() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_with_an_open_tab_keeps_the_session() {
     let redis = Redis::start().await;
-    let store = RedisStore::<User>::connect(&redis.url()).await.unwrap();
-    let server = Setup::new().store(store).start().await;
+    let store = RedisStore::<User>::builder(&redis.url()).unwrap();
+    let store = store.command_timeout(PATIENT).unwrap();
+    let setup = Setup::new().store(store.connect().await.unwrap());
+    let server = setup
+        .bridge(|bridge| bridge.store_timeout(PATIENT))
+        .start()
+        .await;
     for _ in 0..400 {
         let ann = server.login("Ann").await;
         let _tab = server.connected(&ann).await;

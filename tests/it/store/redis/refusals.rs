@@ -76,8 +76,8 @@ async fn a_server_without_ping_is_no_loss() {
     let mut feed = feed(&store).await;
     let id = created(&store).await;
     must_load(&store, &id).await;
-    // Longer than a heartbeat.
-    server.cli(&["PEXPIRE", &key(&id), "2500"]);
+    // Longer than several heartbeats.
+    server.cli(&["PEXPIRE", &key(&id), "5000"]);
     until_reported(&mut feed, &Change::Session(id.clone())).await;
     must_load(&store, &id).await;
     // Its expiry is the next report, and not a loss.

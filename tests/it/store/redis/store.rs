@@ -12,7 +12,8 @@ use socketioxide_session::{
 
 use crate::support::{
     redis::{
-        Cluster, HOUR, Hosted, Redis, Sentinel, ann, created, feed, key, must_load, until_reported,
+        Cluster, HOUR, Hosted, PATIENT, Redis, Sentinel, ann, created, feed, key, must_load,
+        until_reported,
     },
     server::User,
     soon,
@@ -21,6 +22,7 @@ use crate::support::{
 async fn indexed(url: &str) -> RedisStore<SampleData> {
     let builder = RedisStore::<SampleData>::builder(url).unwrap();
     let builder = builder.user_id(|data| Some(data.text.clone()));
+    let builder = builder.command_timeout(PATIENT).unwrap();
     builder.connect().await.unwrap()
 }
 
@@ -36,9 +38,9 @@ socketioxide_session::store_conformance!(cluster, async {
 
 socketioxide_session::store_conformance!(after_a_failover, async {
     let mut servers = Sentinel::start().await;
-    let store = RedisStore::<SampleData>::connect(&servers.url())
-        .await
-        .unwrap();
+    let builder = RedisStore::<SampleData>::builder(&servers.url()).unwrap();
+    let builder = builder.command_timeout(PATIENT).unwrap();
+    let store = builder.connect().await.unwrap();
     servers.fail_over().await;
     soon("it answers again", async {
         let unknown = SessionId::generate().unwrap();
@@ -85,7 +87,7 @@ async fn changes_by_any_program_are_reported() {
         &["RENAME", &key, "elsewhere"],
         // Of a key that was read while it was missing, too.
         &["RENAME", "elsewhere", &key],
-        &["PEXPIRE", &key, "50"],
+        &["PEXPIRE", &key, "3000"],
     ] {
         store.load(&id).await.unwrap();
         server.cli(command);
@@ -246,7 +248,12 @@ async fn scripts_that_were_flushed_are_no_loss() {
 #[tokio::test]
 async fn a_hundred_updates_from_two_clients_are_a_hundred() {
     let server = Redis::start().await;
-    let stores = [connect(&server).await, connect(&server).await];
+    let patient = async || {
+        let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+        let builder = builder.command_timeout(PATIENT).unwrap();
+        builder.connect().await.unwrap()
+    };
+    let stores = [patient().await, patient().await];
     let id = created(&stores[0]).await;
     let add = async |store: RedisStore<User>| {
         loop {

@@ -14,7 +14,7 @@ use tower_sessions_0_14::session::{Id, Record};
 
 use crate::support::{
     log::OwnLog,
-    redis::{Cluster, HOUR, Hosted, Redis, until_reported},
+    redis::{Cluster, HOUR, Hosted, PATIENT, Redis, until_reported},
 };
 
 /// All laws, on what is at a path of the data and on the whole data.
@@ -22,6 +22,7 @@ async fn indexed(url: &str, records: TowerSessionsRecords) -> RedisStore<SampleD
     let builder = RedisStore::<SampleData>::builder(url).unwrap();
     let builder = builder.records(records);
     let builder = builder.user_id(|data| Some(data.text.clone()));
+    let builder = builder.command_timeout(PATIENT).unwrap();
     builder.connect().await.unwrap()
 }
 
@@ -45,6 +46,7 @@ struct Name(String);
 
 async fn connect(url: &str, records: TowerSessionsRecords) -> RedisStore<Name> {
     let builder = RedisStore::<Name>::builder(url).unwrap();
+    let builder = builder.command_timeout(PATIENT).unwrap();
     builder.records(records).connect().await.unwrap()
 }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{
     line::{Held, Line},
-    redis::{Cluster, HOUR, Redis, key, must_load},
+    redis::{Cluster, HOUR, PATIENT, Redis, key, must_load},
     server::User,
     soon, users,
 };
@@ -42,6 +42,7 @@ async fn patient(port: u16) -> RedisStore<User> {
 async fn connect(url: &str) -> RedisStore<User> {
     let builder = RedisStore::<User>::builder(url).unwrap();
     let builder = builder.user_id(|user| Some(user.name.clone()));
+    let builder = builder.command_timeout(PATIENT).unwrap();
     builder.connect().await.unwrap()
 }
 

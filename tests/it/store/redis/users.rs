@@ -13,7 +13,7 @@ use socketioxide_session::{
 };
 
 use crate::support::{
-    redis::{Cluster, HOUR, Redis, must_load},
+    redis::{Cluster, HOUR, PATIENT, Redis, must_load},
     server::{Server, Setup, User},
     soon, user_model, users,
 };
@@ -353,13 +353,12 @@ fn session_count(server: &Redis) -> usize {
 
 /// A node with connections of its own, and timeouts that a busy machine does not reach.
 async fn patient_bridge(url: &str) -> SessionBridge<User> {
-    let timeout = Duration::from_secs(30);
     let builder = RedisStore::<User>::builder(url).unwrap();
     let builder = builder.user_id(|user| Some(user.name.clone()));
-    let builder = builder.command_timeout(timeout).unwrap();
+    let builder = builder.command_timeout(PATIENT).unwrap();
     let store = builder.connect().await.unwrap();
     let bridge = SessionBridge::builder(users::cookie(), store);
-    bridge.store_timeout(timeout).build().unwrap()
+    bridge.store_timeout(PATIENT).build().unwrap()
 }
 
 async fn bridges(url: &str) -> [SessionBridge<User>; 2] {

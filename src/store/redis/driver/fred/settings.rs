@@ -30,7 +30,7 @@ use crate::observe::target;
 /// Maximum number of times that a command is sent in a cluster, because each server may redirect it.
 /// It is more than fred's limit of redirections, whose excess ends the whole client.
 const CLUSTER_ATTEMPTS: u32 = 8;
-/// Time without an answer after which a connection is closed.
+/// Time without an answer after which a connection is closed; twice the timeout of a command, if that is longer.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
 /// Maximum number of reports that wait to be read. Of further ones only the loss is known, so that all
 /// sessions are loaded again.
@@ -184,7 +184,7 @@ impl Settings {
             // Work-around 3.
             max_command_buffer_len: 0,
             unresponsive: UnresponsiveConfig {
-                max_timeout: Some(UNRESPONSIVE),
+                max_timeout: Some(UNRESPONSIVE.max(self.command_timeout * 2)),
                 interval: UNRESPONSIVE / 4,
             },
             tcp: TcpConfig {
