@@ -5,9 +5,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "./redis.mjs";
-import { Server, TARGET, next, soon } from "./support.mjs";
+import { Server, TARGET, ask, next, soon, until } from "./support.mjs";
 
 describe("the example of Express", () => {
   const sockets = new Server(), app = new Server();
@@ -27,9 +26,7 @@ describe("the example of Express", () => {
     });
     let log = "";
     started.stdout.on("data", (chunk) => (log += chunk));
-    await soon((async () => {
-      while (!/open http/.test(log) || !/listening on/.test(log)) await pause(20);
-    })(), "both servers");
+    await until(() => /open http/.test(log) && /listening on/.test(log), "both servers");
   });
   after(async () => {
     for (const socket of sockets.sockets) socket.disconnect();
@@ -60,7 +57,7 @@ describe("the example of Express", () => {
     const pushed = next(socket, "session");
     await post("/profile", { form: { motto: "Onward" }, cookie });
     assert.equal((await pushed)[0].motto, "Onward");
-    await socket.timeout(5_000).emitWithAck("visit");
+    await ask(socket, "visit");
     const me = await (await app.fetch("GET", "/me", { cookie })).json();
     assert.deepEqual(me, { name: "Ann", motto: "Onward", visits: 1 });
 

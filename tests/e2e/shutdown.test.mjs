@@ -7,10 +7,7 @@ import { Server, TRANSPORTS, next, upgraded } from "./support.mjs";
 
 describe("clients of a server that is stopped", () => {
   const redis = new Redis();
-  before(async () => {
-    redis.port = await freePort();
-    await redis.start();
-  });
+  before(() => redis.start());
   after(() => redis.kill());
 
   const REDIS_URL = () => `redis://127.0.0.1:${redis.port}`;
@@ -47,10 +44,10 @@ describe("clients of a server that is stopped", () => {
       test(`after ${signal}, they see \`transport close\`, and come back to the ${example} example`, async (t) => {
         const PORT = `${await freePort()}`;
         const first = await Server.start(example, { PORT, ...env() });
+        // Its clients would try again for ever.
+        t.after(() => first.stop());
         const credentials = await client(first);
         const sockets = [];
-        // They would try again for ever.
-        t.after(() => sockets.forEach((socket) => socket.disconnect()));
         for (const transports of Object.values(TRANSPORTS)) {
           const reconnects = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 };
           const connected = await first.connect(namespace, { ...credentials, ...reconnects, transports });
@@ -59,14 +56,15 @@ describe("clients of a server that is stopped", () => {
           if (transports.length > 1) await upgraded(connected.socket);
         }
         const closed = sockets.map((socket) => next(socket, "disconnect"));
-        const again = sockets.map((socket) => next(socket, "session"));
         assert.equal(await first.interrupt(signal), 0);
         const reasons = (await Promise.all(closed)).map(([reason]) => reason);
         assert.equal(reasons[Object.keys(TRANSPORTS).indexOf("websocket")], "transport close");
         // A client between two polls finds the server gone.
         for (const reason of reasons) assert.match(reason, /^transport (close|error)$/);
+        const again = sockets.map((socket) => next(socket, "session"));
         const second = await Server.start(example, { PORT, ...env() });
         second.sockets = sockets;
+        t.after(() => second.stop());
         for (const came of await Promise.all(again)) assert.deepEqual(came, [session]);
         assert.equal(await second.stop(), 0);
       });

@@ -4,9 +4,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 
-const DEADLINE = 10_000;
+const DEADLINE = 60_000;
 
 /** Where cargo puts what it builds. */
 export const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url));
@@ -30,7 +31,28 @@ export function soon(promise, what) {
     // The server that is waited for keeps the process alive; a timer that is no longer needed must not.
     timer.unref();
   });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  const outcome = Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  // A test that has failed before it awaits this must not fail the next one, too.
+  outcome.catch(() => {});
+  return outcome;
+}
+
+/** Looks again and again until `look` gives something true; gives that. */
+export async function until(look, what, interval = 20) {
+  let isLate = false;
+  const looking = (async () => {
+    for (;;) {
+      const seen = await look();
+      if (seen || isLate) return seen;
+      await pause(interval);
+    }
+  })();
+  try {
+    return await soon(looking, what);
+  } finally {
+    // Else it would keep the process alive after a failure.
+    isLate = true;
+  }
 }
 
 /** The arguments of the next event of this name. */
@@ -51,6 +73,11 @@ export async function upgraded(socket) {
 /** An acknowledged event. */
 export function ask(socket, event) {
   return socket.timeout(DEADLINE).emitWithAck(event);
+}
+
+/** Whether a child process has ended. */
+export function hasEnded({ exitCode, signalCode }) {
+  return exitCode !== null || signalCode !== null;
 }
 
 export class Server {
@@ -75,7 +102,10 @@ export class Server {
         if (url) resolve(url);
       });
     });
-    server.url = await soon(listens, "the line that says where it listens");
+    server.url = await soon(listens, "the line that says where it listens").catch((error) => {
+      server.process.kill("SIGKILL");
+      throw error;
+    });
     return server;
   }
 
@@ -89,10 +119,11 @@ export class Server {
     await soon(said, `${pattern} in the log`);
   }
 
-  /** Ends it with Ctrl-C; gives the exit code. */
+  /** Ends it with Ctrl-C, unless it has ended; gives the exit code. */
   async stop() {
     for (const socket of this.sockets) socket.disconnect();
-    return this.interrupt();
+    const { exitCode, signalCode } = this.process;
+    return hasEnded(this.process) ? (signalCode ?? exitCode) : this.interrupt();
   }
 
   /** Ends it by a signal; gives the exit code. */

@@ -16,10 +16,11 @@ for (const example of EXAMPLES) {
 
     // As a browser's cookies do, these change under the feet of an open transport.
     for (const [name, transports] of Object.entries(TRANSPORTS)) {
-      test(`a whole session with sign-ins, reconnects and a sign-out over ${name}`, async () => {
+      test(`a whole session with sign-ins, reconnects and a sign-out over ${name}`, async (t) => {
         const headers = { cookie: await server.login("Ann") };
         const options = { headers, transports, reconnection: true, reconnectionDelay: 10 };
         const { socket } = await server.connect("/", options);
+        t.after(() => socket.disconnect());
         let visits = 0;
         const use = async () => {
           for (let time = 0; time < 3; time += 1) {
@@ -57,9 +58,10 @@ for (const example of EXAMPLES) {
       });
     }
 
-    test("two namespaces of one Manager come back over a new transport after a sign-in", async () => {
+    test("two namespaces of one Manager come back over a new transport after a sign-in", async (t) => {
       const headers = { cookie: await server.login("Ann") };
       const manager = new Manager(server.url, { extraHeaders: headers, reconnectionDelay: 50 });
+      t.after(() => manager._close());
       const sockets = ["/", "/lobby"].map((namespace) => manager.socket(namespace));
       server.sockets.push(...sockets);
       await Promise.all(sockets.map((socket) => next(socket, "session")));
@@ -80,7 +82,6 @@ for (const example of EXAMPLES) {
       await Promise.all(back);
       assert.notEqual(manager.engine.id, id);
       assert.equal(lobby.active, true);
-      manager._close();
     });
 
     test("two namespaces of one polling transport go on when a third is refused", async () => {
@@ -117,10 +118,11 @@ for (const example of EXAMPLES) {
     after(() => server?.stop());
 
     for (const [name, transports] of Object.entries(TRANSPORTS)) {
-      test(`over ${name}, a client tries again by itself until it has a session`, async () => {
+      test(`over ${name}, a client tries again by itself until it has a session`, async (t) => {
         const headers = {};
         const options = { headers, transports, reconnection: true, reconnectionDelay: 50 };
         const socket = server.socket("/", options);
+        t.after(() => socket.disconnect());
         for (let attempt = 0; attempt < 2; attempt += 1) {
           // Its context is there while the event is handled, and gone afterwards.
           const seen = await soon(

@@ -36,7 +36,7 @@ export function launch() {
 /** A browser profile of its own: its tabs share their cookies. Nothing is loaded from the internet. */
 export async function profile(browser, options) {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   await context.route(/^https:/, (route) => route.abort());
   await context.route("https://cdn.socket.io/*/socket.io.min.js", (route) =>
     route.fulfill({ path: CLIENT, headers: { "access-control-allow-origin": "*", "content-type": "text/javascript" } }),

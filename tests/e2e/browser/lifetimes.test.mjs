@@ -42,14 +42,17 @@ async function signedIn(context) {
 /** Uses the session for longer than it lives without that. The cookie's expiry never goes back. */
 async function useForLong(context, use) {
   const first = await expiry(context);
+  let used;
   for (let last = first; Date.now() / 1000 < first + 2; ) {
+    used = Date.now() / 1000;
     await use();
     const now = await expiry(context);
     assert.ok(now >= last, `${now} after ${last}`);
     last = now;
     await pause(200);
   }
-  assert.ok((await expiry(context)) > Date.now() / 1000 + LIFETIME - 2);
+  // It is sent again when a tenth of its lifetime is over.
+  assert.ok((await expiry(context)) > used + LIFETIME - 1);
 }
 
 test("with HTTP, the cookie lives on while it is used, and no longer", async () => {
@@ -77,16 +80,22 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
 
 test("after a logout, no answer brings the cookie back", async () => {
   const context = await profile(browser);
-  const one = await tab(context, server.url);
-  await signIn(one, "Ann");
-  const two = await tab(context, server.url);
-  await inState(two, "connected", "Connected as Ann.");
-  // Longer than the interval between two refreshes, so that the next answer would bring one.
-  await pause(LIFETIME * 100 + 200);
+  const [one, two] = [await tab(context, server.url), await tab(context, server.url)];
   const asks = () => two.evaluate(() => Promise.all(Array.from({ length: 8 }, () => fetch("/me"))).then(() => {}));
-  const [, logout] = [asks(), one.evaluate(() => fetch("/logout", { method: "POST", redirect: "manual" }))];
-  await logout;
-  await inState(two, "signed-out");
+  /** Logs out while other requests are under way; gives what is left of the cookie then. */
+  const logsOut = async () => {
+    await signIn(one, "Ann");
+    await two.reload();
+    await inState(two, "connected", "Connected as Ann.");
+    // Longer than the interval between two refreshes, so that the next answer would bring one.
+    await pause(LIFETIME * 100 + 200);
+    await Promise.all([asks(), one.evaluate(() => fetch("/logout", { method: "POST", redirect: "manual" }))]);
+    await inState(two, "signed-out");
+    return expiry(context);
+  };
+  // A browser may process an answer from before the logout after that of the logout, which comes over another
+  // connection: once more then.
+  if (await logsOut()) await logsOut();
   for (let round = 0; round < 5; round += 1) {
     await asks();
     await open(two, server.url, { transports: ["polling"] });

@@ -85,7 +85,7 @@ for (const example of EXAMPLES) {
   });
 
   test(`an expired session of the ${example} example is shown in words`, async () => {
-    const server = await Server.start(example, { SESSION_TTL: "2" });
+    const server = await Server.start(example, { SESSION_TTL: "6" });
     try {
       const context = await profile(browser);
       const page = await tab(context, server.url);

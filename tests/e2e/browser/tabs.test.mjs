@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Redis, freePort } from "../redis.mjs";
+import { Redis } from "../redis.mjs";
 import { Server } from "../support.mjs";
 import { inState, launch, profile, signIn, tab } from "./browser.mjs";
 
@@ -59,7 +59,7 @@ test(`${ROUNDS} sign-ins with two tabs open, sessions in memory`, async (t) => {
 });
 
 test(`${ROUNDS} sign-ins with two tabs open, sessions in Redis, each tab on a node of its own`, async (t) => {
-  const redis = new Redis(await freePort());
+  const redis = new Redis();
   await redis.start();
   const env = { SESSION_KEY: Buffer.alloc(32, 7).toString("base64"), REDIS_URL: `redis://127.0.0.1:${redis.port}` };
   // One cookie for both: a browser's cookies are those of a host, whatever the port.

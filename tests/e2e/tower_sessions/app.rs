@@ -14,7 +14,8 @@ use socketioxide_session::{
 use tower_sessions::{Expiry, Session, cookie::time::Duration};
 use tower_sessions_chat::{Login, Users, app, routes, serve, stores};
 
-const SOON: Duration = Duration::seconds(2);
+/// Longer than a busy machine leaves a socket that is in use without an event.
+const SOON: Duration = Duration::seconds(5);
 /// The key of the number of visits in a session.
 const VISITS: &str = "visits";
 

@@ -3,11 +3,11 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { TRANSPORTS, next } from "../support.mjs";
+import { TRANSPORTS, next, soon, upgraded } from "../support.mjs";
 import { DEPLOYMENTS, Deployment, cookieOf } from "./deployments.mjs";
 
 for (const name of DEPLOYMENTS) {
-  describe(`a chat with axum-login, on ${name}`, { timeout: 120_000 }, () => {
+  describe(`a chat with axum-login, on ${name}`, () => {
     let app;
     before(async () => {
       app = await Deployment.start(name, "tower-sessions-chat");
@@ -78,14 +78,17 @@ for (const name of DEPLOYMENTS) {
       await app.chats(ann, "ann");
     });
 
-    test("when the server is stopped, clients see `transport close`, and come back by themselves", async () => {
+    test("when the server is stopped, clients see `transport close`, and come back by themselves", async (t) => {
       const cookie = await app.login("ann", { password: "another" });
       const socket = app.chat.socket("/", { cookie, reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 200 });
+      t.after(() => socket.disconnect());
       await next(socket, "connect");
+      await upgraded(socket);
       const closed = next(socket, "disconnect");
-      const again = next(socket, "connect");
-      await app.restart();
+      const restarted = soon(app.restart(), "the next server");
       assert.equal((await closed)[0], "transport close");
+      const again = next(socket, "connect");
+      await restarted;
       await again;
       await app.chats(socket, "ann");
     });

@@ -19,14 +19,16 @@ export class Deployment {
     const DATABASE_URL = `sqlite:${join(deployment.folder, "chat.db")}?mode=rwc`;
     const env = { DATABASE_URL };
     deployment.run = (more) => Server.run(`${TARGET}/tower_sessions/debug/${program}`, { ...env, ...more });
+    // Nothing else takes it while the chat is restarted.
+    const PORT = `${await freePort()}`;
     if (name === DEPLOYMENTS[0]) {
-      deployment.web = deployment.chat = await deployment.run();
+      deployment.web = deployment.chat = await deployment.run({ PORT });
     } else {
-      deployment.redis = new Redis(await freePort());
+      deployment.redis = new Redis();
       await deployment.redis.start();
       env.REDIS_URL = `redis://127.0.0.1:${deployment.redis.port}`;
       deployment.web = await deployment.run();
-      deployment.chat = await deployment.run();
+      deployment.chat = await deployment.run({ PORT });
     }
     return deployment;
   }

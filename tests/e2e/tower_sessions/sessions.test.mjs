@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { next, soon } from "../support.mjs";
+import { next, until } from "../support.mjs";
 import { DEPLOYMENTS, Deployment, cookieOf } from "./deployments.mjs";
 
 for (const name of DEPLOYMENTS) {
-  describe(`the sessions of tower-sessions, on ${name}`, { timeout: 120_000 }, () => {
+  describe(`the sessions of tower-sessions, on ${name}`, () => {
     let app;
     before(async () => {
       app = await Deployment.start(name, "tower-sessions-chat-tested");
@@ -44,10 +44,11 @@ for (const name of DEPLOYMENTS) {
       const leaves = new AbortController();
       const request = fetch(`${app.web.url}/cycle-and-wait`, { method: "POST", headers: { cookie }, signal: leaves.signal });
       const left = assert.rejects(request, { name: "AbortError" });
-      await soon((async () => {
-        while (await app.isLoggedIn(cookie)) await pause(10);
-      })(), "the deletion");
-      leaves.abort();
+      try {
+        await until(async () => !(await app.isLoggedIn(cookie)), "the deletion", 10);
+      } finally {
+        leaves.abort();
+      }
       await left;
       await app.isOver(cookie, gone);
     });
@@ -67,12 +68,17 @@ for (const name of DEPLOYMENTS) {
           await pause(50);
         }
       })();
-      // The used one would expire first.
-      for (const { cookie } of [used, silent]) {
-        assert.equal((await app.post("/expire-soon", cookie)).status, 200);
+      // Awaited when the silent one is gone.
+      use.catch(() => {});
+      try {
+        // The used one would expire first.
+        for (const { cookie } of [used, silent]) {
+          assert.equal((await app.post("/expire-soon", cookie)).status, 200);
+        }
+        await silent.gone;
+      } finally {
+        isGone = true;
       }
-      await silent.gone;
-      isGone = true;
       await use;
       await app.chats(used.socket, "ann");
       assert.equal(await app.isLoggedIn(used.cookie), true);
