@@ -147,7 +147,9 @@ impl<T> RedisStoreBuilder<T> {
         self
     }
 
-    /// Timeout for a command; 500 ms by default.
+    /// Timeout for a command; 500 ms by default. A server that does not answer a heartbeat for as long, or for
+    /// 500 ms if that is longer, counts as one that hangs, and a connection that is silent for twice as long, or for
+    /// a second, is closed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -208,7 +210,7 @@ impl<T> RedisStoreBuilder<T> {
 
     /// Interval at which each server is looked at, by two small commands per connection; 1 s by default.
     /// A server that hangs, and a database that was flushed, are noticed after this interval plus half
-    /// a second. Without reports of changes there is no heartbeat.
+    /// a second, or plus the [timeout](Self::command_timeout) of a command if that is longer. Without reports of changes there is no heartbeat.
     ///
     /// # Errors
     ///

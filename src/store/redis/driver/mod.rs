@@ -41,6 +41,11 @@ pub(super) trait Driver: Send + Sync + 'static {
     /// Whether the connection can receive reports of changes, which needs RESP3.
     fn has_push(&self) -> bool;
 
+    /// Time after which a server that does not answer counts as one that hangs.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
     /// The servers that hold the keys.
     fn masters(&self) -> Vec<Master>;
 

@@ -9,7 +9,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,9 +20,6 @@ use super::super::{
     own_keys::flush_mark,
 };
 use crate::observe::target;
-
-/// Timeout for the answer of a server to a heartbeat, or to the start of tracking.
-const DEADLINE: Duration = Duration::from_millis(500);
 
 /// The state of the marks.
 pub(super) struct Marks {
@@ -62,7 +58,7 @@ impl Marks {
             }
         }
         let values = self.of.values_mut().map(async |mark| {
-            let value = in_time(set_and_get(driver, &mark.key)).await?;
+            let value = in_time(driver, set_and_get(driver, &mark.key)).await?;
             let changed = mark.value != value;
             mark.value = value;
             Ok::<_, DriverError>(changed)
@@ -109,9 +105,11 @@ async fn set_and_get(driver: &dyn Driver, key: &str) -> Result<Bytes, DriverErro
     Ok(Bytes::new())
 }
 
+/// Calls a server, which is to answer in time.
 pub(super) async fn in_time<R>(
+    driver: &dyn Driver,
     call: impl Future<Output = Result<R, DriverError>>,
 ) -> Result<R, DriverError> {
-    let called = timeout(DEADLINE, call).await;
+    let called = timeout(driver.patience(), call).await;
     called.unwrap_or_else(|_elapsed| Err(DriverError::timeout()))
 }

@@ -201,7 +201,7 @@ impl Follower {
         }
         let tracked = masters
             .iter()
-            .map(|master| in_time(self.driver.track(master)));
+            .map(|master| in_time(&*self.driver, self.driver.track(master)));
         try_join_all(tracked).await.map(|_: Vec<()>| ())
     }
 

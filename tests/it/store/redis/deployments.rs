@@ -30,8 +30,8 @@ use tokio::{
 use crate::support::{
     ports::free_port,
     redis::{
-        Cluster, FAILOVER, HOUR, QUICK_CLUSTER, Redis, ann, answers_again, created, feed, key,
-        must_load, until_reported, works,
+        Cluster, FAILOVER, HOUR, PATIENT, QUICK_CLUSTER, Redis, ann, answers_again, created, feed,
+        key, must_load, until_reported, works,
     },
     server::User,
     soon, until,
@@ -429,6 +429,24 @@ async fn of_a_pool_one_client_that_is_closed_is_a_loss() {
     let mut feed = feed(&store).await;
     pool.clients()[0].quit().await.unwrap();
     until_reported(&mut feed, &Change::Disconnected).await;
+}
+
+/// Neither the heartbeat nor fred gives up a server for which a command would wait.
+#[tokio::test]
+async fn a_server_that_is_silent_for_less_than_the_timeout_of_a_command_is_no_loss() {
+    let server = Redis::start().await;
+    let builder = RedisStore::<User>::builder(&server.url()).unwrap();
+    let builder = builder.command_timeout(PATIENT).unwrap();
+    let store = builder.connect().await.unwrap();
+    let mut feed = feed(&store).await;
+    let id = created(&store).await;
+    must_load(&store, &id).await;
+    server.freeze();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    server.thaw();
+    server.cli(&["DEL", &key(&id)]);
+    let reported = soon("a report", feed.next()).await;
+    assert_eq!(reported, Some(Change::Session(id)));
 }
 
 /// Without any call of the store: what was known of its sessions is uncertain all the same.

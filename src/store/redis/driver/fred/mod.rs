@@ -126,6 +126,12 @@ impl Driver for FredDriver {
         self.client.protocol_version() == RespVersion::RESP3
     }
 
+    /// The timeout of a command, which a slow connection may need.
+    fn patience(&self) -> Duration {
+        let timeout = self.client.perf_config().default_command_timeout;
+        timeout.max(Duration::from_millis(500))
+    }
+
     fn masters(&self) -> Vec<Master> {
         if !self.client.is_clustered() {
             return vec![Master {
