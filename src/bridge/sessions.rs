@@ -236,7 +236,7 @@ impl<T: Send + Sync + 'static> SessionBridge<T> {
     /// background](crate::SessionStore::flush), and returns the number of deletions that are left after
     /// `within`, which is logged, too.
     ///
-    /// Then close the server with `io.close()`. Clients see `transport close` and connect again by
+    /// Then close the server with `io.close()`. JavaScript clients see `transport close` and connect again by
     /// themselves, to another node. The guide on [operation](crate::docs::operation#stopping) has the
     /// signals to wait for.
     ///

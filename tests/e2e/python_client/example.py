@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-DEADLINE = 15  # seconds; a working server answers within milliseconds
+DEADLINE = 60  # seconds; a working server answers within milliseconds
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
@@ -50,8 +50,8 @@ class Example:
         if not found:
             raise AssertionError(f"the log never contained {pattern!r}:\n{self.log}")
 
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, by=signal.SIGINT):
+        self.process.send_signal(by)
         try:
             self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 """`socketio.Client`, the synchronous client of python-socketio, against the examples."""
 
 import queue
+import signal
 import unittest
 
 import requests
@@ -92,6 +93,33 @@ class SyncClient:
                 self.assertEqual(answer.status_code, 303)
                 connection = self.connect(options={"http_session": http}, transports=transports)
                 self.assert_works(connection, "Ann")
+
+    def connect_and_restart_the_server(self, by):
+        """A connection to a server that is ended by this signal, and another server at its port."""
+        first = Example(self.example)
+        headers = {"Cookie": first.login("Ann")}
+        connection = self.connect(first.url, {"reconnection": True}, headers=headers, transports=["websocket"])
+        self.assertEqual(connection.next("session")["name"], "Ann")
+        first.stop(by)
+        second = Example(self.example, PORT=first.url.rpartition(":")[2])
+        self.addCleanup(second.stop)
+        return connection, second
+
+    def test_a_server_that_is_stopped_is_not_connected_to_again(self):
+        connection, server = self.connect_and_restart_the_server(signal.SIGTERM)
+        self.assertEqual(connection.next("disconnect"), "server disconnect")
+        headers = {"Cookie": server.login("Bob")}
+        connection.connect(server.url, headers=headers, transports=["websocket"])
+        self.assert_works(connection, "Bob")
+
+    def test_a_rejection_during_a_reconnect_does_not_end_it(self):
+        connection, _ = self.connect_and_restart_the_server(signal.SIGKILL)
+        rejections = 0
+        while rejections < 2:
+            # While nothing listens, it is another error.
+            rejections += connection.next("connect_error") == {"message": "NO_SESSION"}
+        connection.client.shutdown()
+        connection.client.wait()
 
     def test_a_cookie_that_comes_with_the_first_poll_only_is_refused(self):
         headers = {"Cookie": self.server.login("Ann")}
