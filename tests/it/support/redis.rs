@@ -38,17 +38,8 @@ pub(crate) struct Redis {
 /// Timeout for a command where no server hangs, so that a stall of the machine is no failure.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 
-/// The settings of a node of a cluster.
-pub(crate) const CLUSTER: &[&str] = &[
-    "--cluster-enabled",
-    "yes",
-    "--cluster-node-timeout",
-    "15000",
-];
-/// As [`CLUSTER`], where a replica is to take over soon. A node that hangs for so long is one that failed, and
-/// without a replica its cluster with it.
-pub(crate) const QUICK_CLUSTER: &[&str] =
-    &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+/// The settings of a node of a cluster. A new cluster is up after the timeout of its nodes.
+pub(crate) const CLUSTER: &[&str] = &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
 
 impl Redis {
     pub(crate) async fn start() -> Self {
@@ -261,11 +252,18 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// One whose nodes count as failed late: without replicas, a node that hangs with the machine would take
+    /// the cluster with it.
     pub(crate) async fn start() -> Self {
-        Self::start_with(CLUSTER).await
+        let cluster = Self::start_with(CLUSTER).await;
+        for master in &cluster.masters {
+            let set = master.cli(&["CONFIG", "SET", "cluster-node-timeout", "15000"]);
+            assert_eq!(set, "OK");
+        }
+        cluster
     }
 
-    /// With these settings instead of [`CLUSTER`].
+    /// With these settings of its nodes.
     pub(crate) async fn start_with(settings: &[&str]) -> Self {
         let mut masters = Vec::new();
         for _ in 0..3 {
@@ -304,7 +302,7 @@ impl Cluster {
 
     /// Adds a replica of this master, and waits until all masters know it: they elect it.
     pub(crate) async fn replica_of(&self, nth: usize) -> Redis {
-        let replica = Redis::start_with(QUICK_CLUSTER).await;
+        let replica = Redis::start_with(CLUSTER).await;
         let port = self.masters[nth].port.to_string();
         replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &port]);
         let master = self.masters[nth].cli(&["CLUSTER", "MYID"]);

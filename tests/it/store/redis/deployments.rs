@@ -30,8 +30,8 @@ use tokio::{
 use crate::support::{
     ports::free_port,
     redis::{
-        Cluster, FAILOVER, HOUR, PATIENT, QUICK_CLUSTER, Redis, ann, answers_again, created, feed,
-        key, must_load, until_reported, works,
+        CLUSTER, Cluster, FAILOVER, HOUR, PATIENT, Redis, ann, answers_again, created, feed, key,
+        must_load, until_reported, works,
     },
     server::User,
     soon, until,
@@ -346,7 +346,7 @@ async fn a_cluster_is_resharded() {
 /// A command for all nodes must not wait for the one that hangs.
 #[tokio::test]
 async fn one_master_hangs_and_the_others_answer() {
-    let cluster = Cluster::start_with(QUICK_CLUSTER).await;
+    let cluster = Cluster::start_with(CLUSTER).await;
     let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
     let mut feed = feed(&store).await;
     let id = created_at(&store, &cluster.masters[2]).await;
@@ -470,7 +470,7 @@ async fn one_node_of_a_cluster_hangs() {
 #[tokio::test]
 async fn a_replica_of_a_cluster_takes_over() {
     for dies in [true, false] {
-        let mut cluster = Cluster::start_with(QUICK_CLUSTER).await;
+        let mut cluster = Cluster::start_with(CLUSTER).await;
         let replica = cluster.replica_of(0).await;
         let store = RedisStore::<User>::connect(&cluster.url()).await.unwrap();
         let mut feed = feed(&store).await;
