@@ -142,7 +142,8 @@ describe("two processes on one Redis", () => {
     }
   });
 
-  test("signing in again on one ends the sockets on both, and carries nothing over", async () => {
+  /** A sign-in over a session that is being updated; gives the reasons that its sockets on both are told. */
+  async function signsInAgain() {
     const planted = await a.login("Mallory");
     const { socket: here } = await a.connect("/", { cookie: planted });
     const { socket: there } = await b.connect("/", { cookie: planted });
@@ -152,10 +153,7 @@ describe("two processes on one Redis", () => {
     await visits[0];
     const ended = soon(Promise.all([here, there].map((socket) => ends(socket, () => {}))), "both ends");
     const cookie = await a.login("Ann", planted);
-    const [reason, other] = await ended;
-    assert.equal(reason, "rotated");
-    // The other process asks Redis, and calls it deleted when the answer takes long.
-    assert.match(other, /^(rotated|deleted)$/);
+    const reasons = await ended;
     await answered;
     const { session } = await b.connect("/", { cookie });
     assert.deepEqual(session, { name: "Ann", visits: 0 });
@@ -163,6 +161,14 @@ describe("two processes on one Redis", () => {
       assert.equal(await node.refused("/", { cookie: planted }), "NO_SESSION");
     }
     assert.equal(redis.cli("EXISTS", key(planted)), "0");
+    return reasons;
+  }
+
+  test("signing in again on one ends the sockets on both, and carries nothing over", async () => {
+    let reasons = await signsInAgain();
+    // The other process asks Redis, and calls it deleted when the machine stalls meanwhile: once more then.
+    if (reasons[1] === "deleted") reasons = await signsInAgain();
+    assert.deepEqual(reasons, ["rotated", "rotated"]);
   });
 
   /** Visits by five sockets on each process, all at the same time. */
@@ -174,12 +180,12 @@ describe("two processes on one Redis", () => {
     return Array.from({ length: count }, (_, index) => ask(tabs[index % tabs.length], "visit"));
   }
 
-  test("forty updates at the same time are forty", async () => {
+  test("a hundred updates at the same time are a hundred", async () => {
     const cookie = await a.login("Ann");
-    const answers = await Promise.all(await visitsOnBoth(cookie, 40));
+    const answers = await Promise.all(await visitsOnBoth(cookie, 100));
     const counted = answers.map(({ visits }) => visits).sort((one, other) => one - other);
-    assert.deepEqual(counted, Array.from({ length: 40 }, (_, index) => index + 1));
-    assert.equal(JSON.parse(redis.cli("GET", key(cookie))).visits, 40);
+    assert.deepEqual(counted, Array.from({ length: 100 }, (_, index) => index + 1));
+    assert.equal(JSON.parse(redis.cli("GET", key(cookie))).visits, 100);
   });
 
   test("updates that are under way at a logout bring nothing back", async () => {

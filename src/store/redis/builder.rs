@@ -210,7 +210,8 @@ impl<T> RedisStoreBuilder<T> {
 
     /// Interval at which each server is looked at, by two small commands per connection; 1 s by default.
     /// A server that hangs, and a database that was flushed, are noticed after this interval plus half
-    /// a second, or plus the [timeout](Self::command_timeout) of a command if that is longer. Without reports of changes there is no heartbeat.
+    /// a second, or plus the [timeout](Self::command_timeout) of a command if that is longer. Without reports of
+    /// changes there is no heartbeat.
     ///
     /// # Errors
     ///

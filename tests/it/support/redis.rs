@@ -415,6 +415,13 @@ pub(crate) fn key(id: &SessionId) -> String {
     format!("session:{}", id.expose())
 }
 
+/// A store that takes a stall of the machine for no loss of reports.
+pub(crate) async fn patient(url: &str) -> RedisStore<User> {
+    let builder = RedisStore::<User>::builder(url).unwrap();
+    let builder = builder.command_timeout(PATIENT).unwrap();
+    builder.connect().await.unwrap()
+}
+
 /// The feed, once it is up.
 pub(crate) async fn feed(store: &RedisStore<User>) -> Changes {
     let mut feed = store.changes().unwrap();

@@ -13,7 +13,7 @@ use socketioxide_session::{
 use crate::support::{
     redis::{
         Cluster, HOUR, Hosted, PATIENT, Redis, Sentinel, ann, created, feed, key, must_load,
-        until_reported,
+        patient, until_reported,
     },
     server::User,
     soon,
@@ -248,12 +248,7 @@ async fn scripts_that_were_flushed_are_no_loss() {
 #[tokio::test]
 async fn a_hundred_updates_from_two_clients_are_a_hundred() {
     let server = Redis::start().await;
-    let patient = async || {
-        let builder = RedisStore::<User>::builder(&server.url()).unwrap();
-        let builder = builder.command_timeout(PATIENT).unwrap();
-        builder.connect().await.unwrap()
-    };
-    let stores = [patient().await, patient().await];
+    let stores = [patient(&server.url()).await, patient(&server.url()).await];
     let id = created(&stores[0]).await;
     let add = async |store: RedisStore<User>| {
         loop {
